@@ -1,0 +1,79 @@
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+char *mw_asprintf(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+    int r;
+
+    va_start(ap, fmt);
+    r = vasprintf(&s, fmt, ap);
+    va_end(ap);
+    return r < 0 ? NULL : s;
+}
+
+int mw_str_set(char **slot, const char *value)
+{
+    char *copy = NULL;
+
+    if (value) {
+        copy = strdup(value);
+        if (!copy)
+            return -ENOMEM;
+    }
+    free(*slot);
+    *slot = copy;
+    return 0;
+}
+
+void mw_secret_free(char *secret)
+{
+    if (!secret)
+        return;
+    explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+bool mw_secret_equal(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b);
+    unsigned char diff = la != lb;
+
+    for (size_t i = 0; i < la; i++)
+        diff |= (unsigned char)(a[i] ^ (lb ? b[i % lb] : 1));
+    return diff == 0;
+}
+
+#define DISTANCE_MAX 64
+
+unsigned mw_str_distance(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b);
+    unsigned rows[3][DISTANCE_MAX + 1];
+    unsigned *before = rows[0], *last = rows[1], *row = rows[2];
+
+    if (la > DISTANCE_MAX || lb > DISTANCE_MAX)
+        return 1000;
+    for (size_t j = 0; j <= lb; j++)
+        last[j] = (unsigned)j;
+    for (size_t i = 1; i <= la; i++) {
+        unsigned *swap = before;
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= lb; j++) {
+            unsigned cost = a[i - 1] != b[j - 1];
+            unsigned best = MW_MIN(MW_MIN(last[j] + 1, row[j - 1] + 1), last[j - 1] + cost);
+
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = MW_MIN(best, before[j - 2] + 1);
+            row[j] = best;
+        }
+        before = last;
+        last = row;
+        row = swap;
+    }
+    return last[lb];
+}

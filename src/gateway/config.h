@@ -1,0 +1,96 @@
+/*
+ * The configuration: one YAML file, bound by a schema table (config_schema.c) that also makes
+ * docs/config.md. All errors of a file are found in one pass, each with line, column and the
+ * nearest valid name.
+ *
+ * A config is immutable once loaded; strings belong to it. Secrets are wiped when it is freed.
+ */
+#ifndef MW_GATEWAY_CONFIG_H
+#define MW_GATEWAY_CONFIG_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/stream.h"
+
+struct gw_strings {
+    char **items;
+    size_t n;
+};
+
+enum gw_transport { GW_TRANSPORT_WEBSOCKET, GW_TRANSPORT_POLL };
+
+struct gw_bot_config {
+    char *name;
+    char *type; /* "mattermost" */
+    char *endpoint;
+    char *bot_token; /* resolved from bot_token, $NAME or bot_token_file */
+    char *login, *password;
+    char *team;
+    enum gw_transport transport;
+    int64_t poll_interval_ms;
+    struct gw_strings channels;      /* empty = every channel the bot is in */
+    struct gw_strings allowed_users; /* empty = nobody; "*" = everyone */
+    bool mention_only;
+    bool thread_replies;
+    char *handler; /* NULL = none */
+    struct mw_tls_params tls;
+    char *proxy;
+    int64_t timeout_ms;
+};
+
+struct gw_handler_config {
+    char *name;
+    char *type; /* "command" */
+    struct gw_strings command;
+    int64_t timeout_ms;
+    struct gw_strings env;         /* "NAME=value" */
+    struct gw_strings env_inherit; /* names */
+    char *workdir;                 /* absolute */
+    unsigned concurrency;
+};
+
+struct gw_daemon_config {
+    char *socket;   /* path of the Unix socket */
+    char *database; /* path of the SQLite file (from sqlite:///path or a plain path) */
+    enum mw_log_level log_level;
+};
+
+struct gw_config {
+    char *path;
+    struct gw_bot_config *bots;
+    size_t n_bots;
+    struct gw_handler_config *handlers;
+    size_t n_handlers;
+    struct gw_daemon_config daemon;
+};
+
+struct gw_problem {
+    unsigned line, column; /* from 1; 0 = the file as a whole */
+    char *message;         /* what is wrong, where, what to do */
+};
+struct gw_problems {
+    struct gw_problem *items;
+    size_t n;
+};
+void gw_problems_deinit(struct gw_problems *p);
+
+/* --config, $MATTERWIRE_CONFIG, $XDG_CONFIG_HOME/matterwire/config.yaml, ~/.config/...,
+ * /etc/matterwire/config.yaml: the first that is given or exists (explicit wins, then the last
+ * default is named in the error). Freed by the caller; NULL = no memory. */
+char *gw_config_path(const char *explicit_path);
+
+/* Returns 0 and a config; or 1 with at least one problem; or -ENOMEM. */
+int gw_config_load(const char *path, struct gw_config **ret, struct gw_problems *problems);
+/* The same for text in memory (tests, fuzzing); `path` is only named and used for relative paths.
+ */
+int gw_config_parse(const char *path, const char *text, size_t len, struct gw_config **ret,
+                    struct gw_problems *problems);
+void gw_config_free(struct gw_config *c);
+
+const struct gw_bot_config *gw_config_bot(const struct gw_config *c, const char *name);
+const struct gw_handler_config *gw_config_handler(const struct gw_config *c, const char *name);
+/* What reload may leave alone: same values throughout. */
+bool gw_bot_config_equal(const struct gw_bot_config *a, const struct gw_bot_config *b);
+bool gw_handler_config_equal(const struct gw_handler_config *a, const struct gw_handler_config *b);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * HTTP server: libmicrohttpd with its external epoll inside the libuv loop.
+ *
+ * Bodies are collected whole up to max_body (413 beyond). A request with both Content-Length and
+ * Transfer-Encoding is refused with 400 (request smuggling). Everything on the loop's thread.
+ */
+#ifndef MW_IO_HTTPD_H
+#define MW_IO_HTTPD_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct mw_httpd;
+struct mw_httpd_request;
+
+struct mw_httpd_params {
+    const char *address;      /* "127.0.0.1" */
+    uint16_t port;            /* 0 = any free one; see mw_httpd_port */
+    size_t max_body;          /* bytes; 0 = 1 MiB */
+    unsigned max_connections; /* 0 = 1024 */
+    /* Called once a request is whole. Must lead to exactly one mw_httpd_respond or
+     * mw_httpd_upgrade, now or later; the request lives until then. */
+    void (*on_request)(struct mw_httpd_request *req, void *userdata);
+    void *userdata;
+};
+
+int mw_httpd_new(uv_loop_t *loop, const struct mw_httpd_params *params, struct mw_httpd **ret,
+                 struct mw_error *err);
+void mw_httpd_free(struct mw_httpd *httpd);
+uint16_t mw_httpd_port(const struct mw_httpd *httpd);
+
+/* The request. Strings are valid until it is answered. */
+const char *mw_httpd_method(const struct mw_httpd_request *req);
+const char *mw_httpd_path(const struct mw_httpd_request *req); /* decoded, without the query */
+const char *mw_httpd_query(const struct mw_httpd_request *req,
+                           const char *name); /* NULL = absent */
+const char *mw_httpd_header(const struct mw_httpd_request *req,
+                            const char *name); /* NULL = absent */
+const char *mw_httpd_body(const struct mw_httpd_request *req, size_t *ret_len);
+const char *mw_httpd_peer(const struct mw_httpd_request *req); /* address of the other end */
+
+/* A free pointer for the caller, freed with `free_fn` (may be NULL) when the request ends. */
+void mw_httpd_set_data(struct mw_httpd_request *req, void *data, void (*free_fn)(void *));
+void *mw_httpd_get_data(const struct mw_httpd_request *req);
+
+/* Adds a header to the coming answer; returns 0 or -ENOMEM. */
+int mw_httpd_add_header(struct mw_httpd_request *req, const char *name, const char *value);
+
+/* Answers and ends the request. body is copied. content_type NULL = application/json. */
+void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *content_type,
+                      const void *body, size_t len);
+
+/* Cuts the connection without an answer (for fault injection); ends the request. */
+void mw_httpd_abort(struct mw_httpd_request *req);
+
+/* Answers 101 with the headers added so far and hands the socket over (a dup of it, owned by the
+ * callee; MHD's own is closed). The request ends. */
+typedef void (*mw_httpd_upgrade_cb)(uv_loop_t *loop, int fd, const char *early, size_t early_len,
+                                    void *userdata);
+void mw_httpd_upgrade(struct mw_httpd_request *req, mw_httpd_upgrade_cb cb, void *userdata);
+
+#endif

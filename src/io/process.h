@@ -1,0 +1,59 @@
+/*
+ * A child process: no shell, its own process group, standard input given at once, standard output
+ * and error collected up to a limit, killed with its whole group at the time limit. All calls on
+ * the loop's thread. The environment is exactly what is given.
+ */
+#ifndef MW_IO_PROCESS_H
+#define MW_IO_PROCESS_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct mw_process;
+
+struct mw_process_params {
+    const char *const
+        *argv; /* NULL-terminated; argv[0] is looked up in the PATH given in env, or ours */
+    const char *const *env; /* "NAME=value", NULL-terminated */
+    const char *workdir;    /* NULL = ours */
+    const char *input;      /* written to standard input, which is then closed; copied */
+    size_t input_len;
+    int64_t timeout_ms;    /* 0 = no limit. SIGTERM to the group, SIGKILL after kill_after_ms */
+    int64_t kill_after_ms; /* 0 = 2000 */
+    size_t max_stdout;     /* bytes; 0 = 1 MiB. Over it the group is killed */
+    size_t max_stderr;     /* bytes kept (the last ones); 0 = 16 KiB */
+};
+
+enum mw_process_end {
+    MW_PROCESS_EXITED,   /* see exit_code */
+    MW_PROCESS_SIGNALED, /* see signal */
+    MW_PROCESS_TIMEOUT,
+    MW_PROCESS_FLOODED, /* more output than max_stdout */
+    MW_PROCESS_CANCELED,
+};
+
+struct mw_process_result {
+    enum mw_process_end end;
+    int exit_code;
+    int signal;
+    const struct mw_buf *out; /* valid during the call */
+    const struct mw_buf *err;
+};
+
+typedef void (*mw_process_cb)(struct mw_process *p, const struct mw_process_result *r,
+                              void *userdata);
+
+/* Comes back once the child runs; cb comes exactly once when it has ended and its output is read
+ * (or its group was killed). Returns 0 or a negative errno with a sentence (-ENOENT: no such
+ * program). */
+int mw_process_start(uv_loop_t *loop, const struct mw_process_params *params, mw_process_cb cb,
+                     void *userdata, struct mw_process **ret, struct mw_error *err);
+
+/* Asks it to end (SIGTERM, then SIGKILL, to the group); cb comes with MW_PROCESS_CANCELED. */
+void mw_process_cancel(struct mw_process *p);
+
+int mw_process_pid(const struct mw_process *p);
+
+#endif

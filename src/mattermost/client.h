@@ -1,0 +1,123 @@
+/*
+ * REST client for one account on one server. Knows the protocol, not our config.
+ *
+ * Signs in (token, or login and password with renewal when the session ended), keeps the server's
+ * facts (version, limits) and caches users, channels and teams by id and name; caches are fed by
+ * REST answers and by the session's events, so a known name costs no call. Honours 429 +
+ * Retry-After for the whole client: calls wait and none is dropped. Nothing else is retried here:
+ * the outbox and the session decide that. All calls on the loop's thread. Callbacks come exactly
+ * once, never before the call returns, and all remaining ones with -ECANCELED from mm_client_free.
+ */
+#ifndef MW_MATTERMOST_CLIENT_H
+#define MW_MATTERMOST_CLIENT_H
+
+#include <uv.h>
+
+#include "io/http.h"
+#include "mattermost/model.h"
+
+struct mm_client;
+
+struct mm_client_params {
+    const char *endpoint; /* http(s)://host[:port][/sub/path][/] */
+    const char *token;    /* bot or personal access token, or NULL */
+    const char *login;    /* with password, when token is NULL */
+    const char *password;
+    struct mw_tls_params tls;
+    const char *proxy;
+    int64_t timeout_ms; /* 0 = 30 s */
+};
+
+/* Checks the endpoint's form. Strings are copied, secrets wiped when freed. */
+int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct mm_client **ret,
+                  struct mw_error *err);
+void mm_client_free(struct mm_client *c);
+
+/* Outcome of a call. `outcome` is what a caller decides by; `err` is the sentence for a person. */
+enum mm_outcome {
+    MM_OK,
+    MM_UNREACHABLE,  /* not sent: resolve, connect, TLS */
+    MM_AMBIGUOUS,    /* sent, no complete answer: the server may have done it; also 5xx */
+    MM_UNAUTHORIZED, /* 401 */
+    MM_FORBIDDEN,    /* 403 */
+    MM_NOT_FOUND,    /* 404 */
+    MM_REFUSED,      /* any other 4xx: asking again changes nothing */
+    MM_UNAVAILABLE,  /* 501: off on this server */
+    MM_BAD_ANSWER,   /* not what the protocol says (HTML, wrong type) */
+    MM_CANCELED,
+};
+
+struct mm_result {
+    enum mm_outcome outcome;
+    struct mw_error err;
+    int status;             /* HTTP, 0 = none */
+    const char *error_id;   /* Mattermost's `id`, "" = none */
+    const char *request_id; /* X-Request-Id, "" = none */
+    int64_t retry_after_ms; /* -1 = none */
+    int64_t date_ms;        /* Date header, 0 = none */
+    cJSON *body;            /* may be taken with take_ptr; NULL when not JSON */
+};
+typedef void (*mm_cb)(struct mm_result *r, void *userdata);
+
+/* Any call. `path` without /api/v4, e.g. "/users/me". `body` is taken over (NULL = none). */
+int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *body, mm_cb cb,
+            void *userdata) MW_MUST_CHECK;
+/* Uploads a local file to a channel; body is the answer of POST /files. */
+int mm_upload(struct mm_client *c, const char *channel_id, const char *path, const char *filename,
+              mm_cb cb, void *userdata) MW_MUST_CHECK;
+
+/* Signs in if needed and learns who we are, the server's version and limits. Safe to repeat. */
+int mm_client_start(struct mm_client *c, mm_cb cb, void *userdata) MW_MUST_CHECK;
+
+struct mm_server_info {
+    const char *version; /* "5.37.0", "" before mm_client_start */
+    const char *site_url;
+    size_t max_post_chars; /* characters; 4000 until known */
+    int64_t max_file_bytes;
+    bool file_attachments;
+    int64_t clock_skew_ms; /* server minus local, from Date; good to a second */
+};
+void mm_client_server(const struct mm_client *c, struct mm_server_info *ret);
+/* Own account; "" before mm_client_start. */
+const char *mm_client_user_id(const struct mm_client *c);
+const char *mm_client_user_name(const struct mm_client *c);
+bool mm_client_is_bot(const struct mm_client *c);
+const char *mm_client_endpoint(const struct mm_client *c); /* normalised, no trailing slash */
+/* For the session: the current token ("" = none yet) and connection options. */
+const char *mm_client_token(const struct mm_client *c);
+
+/* Cached objects; valid until the loop runs again. NULL = not known. */
+struct mm_user_info {
+    const char *id, *username;
+    bool is_bot;
+};
+struct mm_channel_info {
+    const char *id, *name, *display_name, *type, *team_id;
+};
+struct mm_team_info {
+    const char *id, *name;
+};
+const struct mm_user_info *mm_cached_user(const struct mm_client *c, const char *id);
+const struct mm_channel_info *mm_cached_channel(const struct mm_client *c, const char *id);
+const struct mm_team_info *mm_cached_team(const struct mm_client *c, const char *id);
+/* Feeds the caches. Return 0 or -ENOMEM. */
+int mm_learn_user(struct mm_client *c, const struct mm_user *u);
+int mm_learn_channel(struct mm_client *c, const struct mm_channel *ch);
+int mm_learn_team(struct mm_client *c, const struct mm_team *t);
+void mm_forget_channel(struct mm_client *c, const char *id);
+
+/* Names in: `channel`, `~channel`, `#channel`, `team/channel`, `@user` (a direct message, made if
+ * needed), a 26-character id, a permalink. cb gets the id in r->body as {"channel_id":...,
+ * "post_id"?:..., "root_id"?:...}. A name in two teams is MM_REFUSED with a sentence that lists
+ * both; an unknown one MM_NOT_FOUND that lists near names. `team` (may be NULL) is tried first. */
+int mm_resolve_channel(struct mm_client *c, const char *name, const char *team, mm_cb cb,
+                       void *userdata) MW_MUST_CHECK;
+/* `@name`, `name` or an id -> body {"user_id":..., "username":..., "is_bot":...}. */
+int mm_resolve_user(struct mm_client *c, const char *name, mm_cb cb, void *userdata) MW_MUST_CHECK;
+/* Post id or permalink -> the post's JSON. */
+int mm_resolve_post(struct mm_client *c, const char *ref, mm_cb cb, void *userdata) MW_MUST_CHECK;
+/* "https://host/team/pl/ID"; freed by the caller; NULL when memory ran out. `team_name` "" =
+ * "_redirect". */
+char *mm_permalink(const struct mm_client *c, const char *team_name, const char *post_id);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * The one store: journal, cursors, tasks, outbox and key-value state, in one SQLite file.
+ *
+ * Writing: a transaction (mw_tx) is a list of operations that are committed together. mw_tx_commit
+ * hands it to the writer thread, which commits many of them with one fsync (group commit, WAL,
+ * synchronous=FULL) in the order of their submission; then its callback comes on the loop's thread.
+ * When the disk is full or the file locked, the writer keeps what it has, reports the state
+ * (mw_store_state) and tries again: an accepted transaction is never dropped. The queue has a byte
+ * limit: at the limit mw_store_full() is true and sources must pause until on_drain; mw_tx_commit
+ * still takes what is given, so nothing has to be dropped.
+ *
+ * Reading: on the loop's thread, from a connection of its own that sees only committed rows. Every
+ * query is bounded by its caller. Rows are valid during the callback; a callback that returns false
+ * ends the query.
+ *
+ * Errors: negative errno, the sentence in err. All calls on the loop's thread.
+ */
+#ifndef MW_STORE_STORE_H
+#define MW_STORE_STORE_H
+
+#include <uv.h>
+
+#include "base/error.h"
+#include "store/event.h"
+#include "store/position.h"
+
+struct mw_store;
+struct mw_tx;
+
+enum mw_store_condition { MW_STORE_OK, MW_STORE_STALLED };
+
+struct mw_store_ops {
+    /* Events up to last_id are committed (also called for commits without events, with the same
+     * id). */
+    void (*on_commit)(int64_t last_id, void *userdata);
+    void (*on_drain)(void *userdata);
+    /* The writer stalled (reason: one sentence) or works again (reason NULL). */
+    void (*on_condition)(enum mw_store_condition c, const char *reason, void *userdata);
+};
+
+struct mw_store_params {
+    const char *path;               /* a file; its folder must exist. Created 0600 */
+    size_t queue_limit;             /* bytes; 0 = 32 MiB */
+    int synchronous_full;           /* -1 or 1 = FULL (default), 0 = NORMAL: for measurements */
+    const struct mw_store_ops *ops; /* static, any member may be NULL */
+    void *userdata;
+};
+
+/* Opens or creates, takes the lock, migrates. -EBUSY when another process holds it (err says
+ * which). */
+int mw_store_open(uv_loop_t *loop, const struct mw_store_params *params, struct mw_store **ret,
+                  struct mw_error *err);
+/* Waits for what was submitted (at most 4 s while stalled), calls the callbacks, closes. */
+void mw_store_close(struct mw_store *s);
+
+bool mw_store_full(const struct mw_store *s);
+
+struct mw_store_stats {
+    enum mw_store_condition condition;
+    const char *reason; /* while stalled; valid until the loop runs again */
+    size_t queued_bytes;
+    size_t queued_tx;
+    int64_t last_event_id;  /* committed */
+    int64_t commits;        /* group commits since the start */
+    int64_t events_written; /* since the start */
+    int64_t events_duplicate;
+    int64_t file_bytes; /* database and WAL */
+};
+void mw_store_get_stats(const struct mw_store *s, struct mw_store_stats *ret);
+
+/* ---- Transactions. All mw_tx_* builders copy what they get and return 0 or -ENOMEM; after a
+ * failed builder the transaction is only good for mw_tx_free. ---- */
+
+struct mw_tx *mw_tx_new(struct mw_store *s);
+void mw_tx_free(struct mw_tx *tx);
+
+struct mw_tx_result {
+    int error;           /* 0, or a negative errno: nothing of the transaction happened */
+    const char *message; /* for error */
+    int64_t event_id;    /* of the last mw_tx_event: its new id, or 0 when it was known already */
+    int64_t task_id;     /* of the last mw_tx_task_add */
+    int64_t outbox_id;   /* of the last mw_tx_outbox_add: the new row, or the row that has the key
+                            already */
+    bool outbox_existed;
+};
+typedef void (*mw_tx_cb)(const struct mw_tx_result *r, void *userdata);
+
+/* Hands the transaction over (also on failure). cb may be NULL. cb comes exactly once, never before
+ * this returns. */
+void mw_tx_commit(struct mw_tx *tx, mw_tx_cb cb, void *userdata);
+
+/* ---- Journal ---- */
+
+/* Appends the event unless (bot, kind, object, revision) is known. For kinds with a post it also
+ * moves the channel's position (mw_store_position) forward. */
+int mw_tx_event(struct mw_tx *tx, const struct mw_event *ev);
+
+/* Appends what the observed state of a post adds to the journal: a post seen by catch-up or
+ * polling, given as the event MW_EVENT_POST with `revision` = its edit_at and `deleted_at` = its
+ * delete_at. Unknown post: one row of kind post (if it is not deleted), which also counts as
+ * knowing this edit. Known post with a newer edit: post_edited. Known post that is now deleted:
+ * post_deleted. Otherwise nothing. */
+int mw_tx_observed_post(struct mw_tx *tx, const struct mw_event *ev, int64_t deleted_at);
+
+struct mw_event_filter {
+    int64_t after_id, before_id; /* exclusive; 0 = no bound */
+    const char *bot;             /* NULL = any; likewise below */
+    const char *channel_id;
+    const char *user_id;
+    const char *root_id; /* a thread: the root post itself and its replies */
+    const char *post_id;
+    unsigned kinds;       /* bit set of 1u << kind; 0 = all */
+    unsigned flags_any;   /* at least one of these; 0 = whatever */
+    int64_t since, until; /* `at`, inclusive and exclusive; 0 = no bound */
+    bool newest_first;
+    unsigned limit; /* rows; 0 = 1000 */
+};
+typedef bool (*mw_event_row_cb)(const struct mw_event *ev, void *userdata);
+int mw_store_events(struct mw_store *s, const struct mw_event_filter *f, mw_event_row_cb cb,
+                    void *userdata, struct mw_error *err);
+/* One event by id; returns 1 when there is none. */
+int mw_store_event(struct mw_store *s, int64_t id, mw_event_row_cb cb, void *userdata);
+int64_t mw_store_last_event_id(const struct mw_store *s);
+
+/* ---- Positions: how far a bot has seen each channel, and a bot as a whole. ---- */
+
+/* Returns 0, or 1 when the channel is unknown. */
+int mw_store_position(struct mw_store *s, const char *bot, const char *channel_id,
+                      struct mw_position *ret);
+/* Marks a channel as covered up to `seen_at` (never moves back). */
+int mw_tx_position(struct mw_tx *tx, const char *bot, const char *channel_id, int64_t seen_at,
+                   const char *post_id, int64_t post_at);
+
+/* ---- Consumers: durable cursors into the journal. ---- */
+
+/* Position of a consumer; returns 1 when it does not exist. */
+int mw_store_cursor(struct mw_store *s, const char *consumer, int64_t *ret);
+int mw_tx_cursor(struct mw_tx *tx, const char *consumer, int64_t position);
+int mw_tx_cursor_delete(struct mw_tx *tx, const char *consumer);
+typedef bool (*mw_cursor_row_cb)(const char *consumer, int64_t position, int64_t updated_at,
+                                 void *userdata);
+int mw_store_cursors(struct mw_store *s, mw_cursor_row_cb cb, void *userdata);
+
+/* ---- Tasks: an event on its way through a handler. ---- */
+
+enum mw_task_state { MW_TASK_PENDING = 1, MW_TASK_DONE, MW_TASK_FAILED };
+
+struct mw_task {
+    int64_t id;
+    int64_t event_id;
+    const char *bot;
+    const char *handler;
+    const char *conversation; /* tasks of one conversation run in order */
+    enum mw_task_state state;
+    int attempts;      /* starts so far */
+    const char *error; /* of the last attempt */
+    int64_t created_at, updated_at;
+};
+int mw_tx_task_add(struct mw_tx *tx, const struct mw_task *t);
+/* Counts one more attempt. */
+int mw_tx_task_start(struct mw_tx *tx, int64_t task_id);
+int mw_tx_task_end(struct mw_tx *tx, int64_t task_id, enum mw_task_state state, const char *error);
+typedef bool (*mw_task_row_cb)(const struct mw_task *t, void *userdata);
+/* Oldest first; state 0 = all. */
+int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
+                   unsigned limit, mw_task_row_cb cb, void *userdata);
+int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state,
+                        int64_t *ret);
+
+/* ---- Outbox: outbound effects, committed before they are tried. ---- */
+
+enum mw_outbox_state {
+    MW_OUTBOX_PENDING = 1, /* not tried, or refused for now: certainly not on the server */
+    MW_OUTBOX_SENDING, /* a try was begun and its outcome is not known: look for the key first */
+    MW_OUTBOX_SENT,
+    MW_OUTBOX_FAILED, /* given up: see error */
+};
+
+struct mw_outbox {
+    int64_t id;
+    const char *bot;
+    const char *key;  /* unique per bot; what the server-side copy carries */
+    const char *kind; /* "post", "edit", "delete", "reaction_add", "reaction_remove", "file" ... */
+    const char *conversation; /* rows of one conversation are sent in order of id */
+    const char *channel_id;
+    const char *payload; /* JSON, per kind */
+    int64_t event_id;    /* the event that this answers, 0 = none */
+    enum mw_outbox_state state;
+    int attempts;
+    int64_t not_before;     /* wall clock ms */
+    int64_t first_tried_at; /* 0 = never */
+    const char *result_id;  /* post id once sent */
+    const char *error;      /* of the last attempt */
+    int64_t created_at, updated_at;
+};
+/* Adds a row in state pending, or, when (bot, key) exists, leaves that row alone (see
+ * mw_tx_result). */
+int mw_tx_outbox_add(struct mw_tx *tx, const struct mw_outbox *o);
+/* Records the outcome of a try. `payload` NULL = unchanged. */
+int mw_tx_outbox_update(struct mw_tx *tx, int64_t id, enum mw_outbox_state state, int attempts,
+                        int64_t not_before, int64_t first_tried_at, const char *result_id,
+                        const char *error, const char *payload);
+typedef bool (*mw_outbox_row_cb)(const struct mw_outbox *o, void *userdata);
+/* Oldest first. `states` is a bit set of 1u << state, 0 = all. bot NULL = any. */
+int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_t after_id,
+                    unsigned limit, mw_outbox_row_cb cb, void *userdata);
+int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, void *userdata);
+int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
+                          int64_t *ret);
+
+/* ---- Key-value state, by scope. ---- */
+
+/* The value, freed by the caller; returns 1 when absent. */
+int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **ret);
+int mw_tx_set(struct mw_tx *tx, const char *scope, const char *key,
+              const char *value); /* NULL deletes */
+
+#endif
