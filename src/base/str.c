@@ -77,3 +77,23 @@ unsigned mw_str_distance(const char *a, const char *b)
     }
     return last[lb];
 }
+
+void mw_nearest_offer(struct mw_nearest *n, const char *candidate)
+{
+    size_t len = strlen(n->name);
+    unsigned d = mw_str_distance(n->name, candidate);
+
+    if (len >= 2 && strncmp(n->name, candidate, len) == 0)
+        d = 1;
+    if (d > MW_MAX(len / 3, 1u) || d >= len)
+        return;
+    if (!n->best || d < n->distance) {
+        n->best = candidate;
+        n->distance = d;
+    }
+}
+
+const char *mw_nearest_get(const struct mw_nearest *n)
+{
+    return n->best;
+}

@@ -32,4 +32,16 @@ bool mw_secret_equal(const char *a, const char *b);
  * give a large number. */
 unsigned mw_str_distance(const char *a, const char *b);
 
+/* Finds the candidate that a person most likely meant by `name`: start with {.name = name}, offer
+ * every valid name, then ask. Candidates must outlive it. */
+struct mw_nearest {
+    const char *name;
+    const char *best;
+    unsigned distance;
+};
+void mw_nearest_offer(struct mw_nearest *n, const char *candidate);
+/* NULL when nothing comes close: at most a third of the letters may differ (at least one), or the
+ * name is the beginning of the candidate. */
+const char *mw_nearest_get(const struct mw_nearest *n);
+
 #endif
