@@ -68,53 +68,88 @@ int mw_duration_parse(const char *s, int64_t *ret_ms)
     return -EINVAL;
 }
 
+/* Reads exactly `digits` digits; moves *s behind them. */
+static bool take_number(const char **s, unsigned digits, int *ret)
+{
+    int value = 0;
+
+    for (; digits; digits--, (*s)++) {
+        if (!isdigit((unsigned char)**s))
+            return false;
+        value = value * 10 + (**s - '0');
+    }
+    *ret = value;
+    return true;
+}
+
+static bool take_char(const char **s, char c)
+{
+    if (**s != c)
+        return false;
+    (*s)++;
+    return true;
+}
+
+static bool take_date(const char **s, struct tm *tm)
+{
+    int year, month;
+
+    if (!take_number(s, 4, &year) || !take_char(s, '-') || !take_number(s, 2, &month) ||
+        !take_char(s, '-') || !take_number(s, 2, &tm->tm_mday))
+        return false;
+    tm->tm_year = year - 1900;
+    tm->tm_mon = month - 1;
+    return month >= 1 && month <= 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31;
+}
+
+static bool take_clock(const char **s, struct tm *tm, int *milli)
+{
+    if (!take_number(s, 2, &tm->tm_hour) || !take_char(s, ':') || !take_number(s, 2, &tm->tm_min) ||
+        !take_char(s, ':') || !take_number(s, 2, &tm->tm_sec))
+        return false;
+    if (take_char(s, '.')) {
+        int scale = 100;
+
+        if (!isdigit((unsigned char)**s))
+            return false;
+        for (; isdigit((unsigned char)**s); (*s)++, scale /= 10)
+            *milli += (**s - '0') * scale;
+    }
+    return tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 59;
+}
+
+static bool take_zone(const char **s, int *minutes)
+{
+    int sign = **s == '-' ? -1 : 1, hours, mins;
+
+    if (take_char(s, 'Z') || take_char(s, 'z'))
+        return true;
+    if (!take_char(s, '+') && !take_char(s, '-'))
+        return false;
+    if (!take_number(s, 2, &hours) || !take_char(s, ':') || !take_number(s, 2, &mins))
+        return false;
+    *minutes = sign * (hours * 60 + mins);
+    return hours <= 23 && mins <= 59;
+}
+
 static int parse_rfc3339(const char *s, int64_t *ret_ms)
 {
-    int year, month, day, hour, min, sec, n = 0, milli = 0, offset = 0;
-    struct tm tm;
+    struct tm tm = {0};
+    int milli = 0, zone = 0, day;
     time_t secs;
 
-    if (sscanf(s, "%4d-%2d-%2d%n", &year, &month, &day, &n) != 3 || n != 10)
+    if (!take_date(&s, &tm))
         return -EINVAL;
-    s += n;
-    hour = min = sec = 0;
-    if (*s == 'T' || *s == 't' || *s == ' ') {
-        if (sscanf(s + 1, "%2d:%2d:%2d%n", &hour, &min, &sec, &n) != 3 || n != 8)
+    if (take_char(&s, 'T') || take_char(&s, 't') || take_char(&s, ' '))
+        if (!take_clock(&s, &tm, &milli) || !take_zone(&s, &zone))
             return -EINVAL;
-        s += 9;
-        if (*s == '.') {
-            int scale = 100;
-
-            if (!isdigit((unsigned char)*++s))
-                return -EINVAL;
-            for (; isdigit((unsigned char)*s); s++, scale /= 10)
-                milli += (*s - '0') * scale;
-        }
-        if (*s == 'Z' || *s == 'z') {
-            s++;
-        } else if (*s == '+' || *s == '-') {
-            int oh, om;
-
-            if (sscanf(s + 1, "%2d:%2d%n", &oh, &om, &n) != 2 || n != 5 || oh > 23 || om > 59)
-                return -EINVAL;
-            offset = (oh * 60 + om) * (*s == '-' ? -1 : 1);
-            s += 6;
-        } else {
-            return -EINVAL;
-        }
-    }
-    if (*s || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || min > 59 || sec > 60)
+    if (*s)
         return -EINVAL;
-    tm = (struct tm){.tm_year = year - 1900,
-                     .tm_mon = month - 1,
-                     .tm_mday = day,
-                     .tm_hour = hour,
-                     .tm_min = min,
-                     .tm_sec = sec};
+    day = tm.tm_mday;
     secs = timegm(&tm);
     if (tm.tm_mday != day)
         return -EINVAL; /* 31 February and the like */
-    *ret_ms = ((int64_t)secs - (int64_t)offset * 60) * 1000 + milli;
+    *ret_ms = ((int64_t)secs - (int64_t)zone * 60) * 1000 + milli;
     return 0;
 }
 

@@ -38,7 +38,7 @@ int mw_json_parse(const char *data, size_t len, cJSON **ret, struct mw_error *er
          * input. */
         return mw_error_set(err, -EINVAL, "invalid JSON at byte %zu", at < len ? at : len);
     }
-    while (end < data + len && memchr(" \t\r\n", *end, 4))
+    while (end < data + len && (*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n'))
         end++;
     if (end < data + len) {
         cJSON_Delete(tree);

@@ -111,7 +111,7 @@ static void put_text(struct mw_buf *b, enum mw_log_level level, const char *msg,
 void mw_log_write(enum mw_log_level level, const char *msg, const struct mw_log_field *fields,
                   size_t n)
 {
-    MW_AUTOBUF line = {.limit = 64 * 1024};
+    MW_AUTOBUF line = {.limit = 65536};
     size_t done = 0;
 
     if (level > max_level)
