@@ -2,7 +2,9 @@
  * HTTP server: libmicrohttpd with its external epoll inside the libuv loop.
  *
  * Bodies are collected whole up to max_body (413 beyond). A request with both Content-Length and
- * Transfer-Encoding is refused with 400 (request smuggling). Everything on the loop's thread.
+ * Transfer-Encoding, with one of them twice, or with another encoding than "chunked" is refused
+ * with 400 (request smuggling). A connection on which nothing moves for 75 s is closed, unless its
+ * request waits for an answer of ours. Everything on the loop's thread.
  */
 #ifndef MW_IO_HTTPD_H
 #define MW_IO_HTTPD_H
@@ -16,7 +18,7 @@ struct mw_httpd;
 struct mw_httpd_request;
 
 struct mw_httpd_params {
-    const char *address;      /* "127.0.0.1" */
+    const char *address;      /* an IP address, or "localhost" for 127.0.0.1 */
     uint16_t port;            /* 0 = any free one; see mw_httpd_port */
     size_t max_body;          /* bytes; 0 = 1 MiB */
     unsigned max_connections; /* 0 = 1024 */
@@ -28,6 +30,9 @@ struct mw_httpd_params {
 
 int mw_httpd_new(uv_loop_t *loop, const struct mw_httpd_params *params, struct mw_httpd **ret,
                  struct mw_error *err);
+/* Ends all requests without an answer (their data is freed, they must not be touched afterwards)
+ * and closes all connections but those that were upgraded. May be called inside on_request. The
+ * memory goes when the loop has closed the handles. */
 void mw_httpd_free(struct mw_httpd *httpd);
 uint16_t mw_httpd_port(const struct mw_httpd *httpd);
 
@@ -41,7 +46,8 @@ const char *mw_httpd_header(const struct mw_httpd_request *req,
 const char *mw_httpd_body(const struct mw_httpd_request *req, size_t *ret_len);
 const char *mw_httpd_peer(const struct mw_httpd_request *req); /* address of the other end */
 
-/* A free pointer for the caller, freed with `free_fn` (may be NULL) when the request ends. */
+/* A free pointer for the caller, freed with `free_fn` (may be NULL) when the request ends: when it
+ * is answered, after the upgrade's callback, or by mw_httpd_free. */
 void mw_httpd_set_data(struct mw_httpd_request *req, void *data, void (*free_fn)(void *));
 void *mw_httpd_get_data(const struct mw_httpd_request *req);
 
@@ -56,7 +62,10 @@ void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *cont
 void mw_httpd_abort(struct mw_httpd_request *req);
 
 /* Answers 101 with the headers added so far and hands the socket over (a dup of it, owned by the
- * callee; MHD's own is closed). The request ends. */
+ * callee, non-blocking, TCP_NODELAY on; MHD's own is closed). `early` is what the peer sent behind
+ * its request. The request ends. When the peer goes away before the 101 is out, cb never comes; the
+ * free function of mw_httpd_set_data tells. A request without an Upgrade header is answered with
+ * 400. */
 typedef void (*mw_httpd_upgrade_cb)(uv_loop_t *loop, int fd, const char *early, size_t early_len,
                                     void *userdata);
 void mw_httpd_upgrade(struct mw_httpd_request *req, mw_httpd_upgrade_cb cb, void *userdata);
