@@ -263,7 +263,9 @@ describe('posts', () => {
 
   test('a message over the limit is refused', async () => {
     const answer = await ann.call('POST', '/posts', { channel_id: world.channel.id, message: 'x'.repeat(16384) });
-    assertError(answer, 400, 'model.post.is_valid.message_length.app_error');
+    assert.equal(answer.status, 400);
+    // 5.37 has the shorter id.
+    assert.match(answer.json.id, /^model\.post\.is_valid\.(message_length|msg)\.app_error$/);
     assert.equal((await ann.call('POST', '/posts', { channel_id: world.channel.id, message: 'ä'.repeat(16383) })).status, 201);
   });
 
