@@ -3,6 +3,11 @@
  *
  * One mw_http per server and identity (its TLS options and proxy). Keeps no cookies and follows no
  * redirects by itself (the status comes back as it is). All calls on the loop's thread.
+ *
+ * A request goes out once. The only exception: GET, HEAD and OPTIONS are sent again when a kept
+ * connection dies under them before the first byte of an answer. Sentences in errors name host and
+ * reason, never path, query, headers or body. An upload or download reads and writes its file on
+ * the loop's thread.
  */
 #ifndef MW_IO_HTTP_H
 #define MW_IO_HTTP_H
@@ -26,7 +31,8 @@ struct mw_http_params {
 
 int mw_http_new(uv_loop_t *loop, const struct mw_http_params *params, struct mw_http **ret,
                 struct mw_error *err);
-/* Calls still under way end with -ECANCELED before this returns. */
+/* Calls still under way end with -ECANCELED before this returns. May be called inside a callback.
+ * The memory goes when the loop has closed the handles. */
 void mw_http_free(struct mw_http *http);
 
 enum mw_http_phase { /* how far a failed call came: may the server have acted on it? */
@@ -36,8 +42,10 @@ enum mw_http_phase { /* how far a failed call came: may the server have acted on
 };
 
 struct mw_http_response {
-    int error;           /* 0, or a negative errno: -ETIMEDOUT, -ECONNREFUSED, -ECANCELED,
-                            -E2BIG (answer over max_body), -EPROTO, -EIO ... */
+    int error;           /* 0, or a negative errno: -ETIMEDOUT, -ECONNREFUSED, -ECONNRESET (closed
+                            before the answer was whole), -EHOSTUNREACH (name not found),
+                            -ECANCELED, -E2BIG (answer over max_body), -EPROTO (TLS, not HTTP),
+                            -EIO ... */
     struct mw_error err; /* the sentence for `error` */
     enum mw_http_phase phase;
     int status;               /* HTTP status, 0 without an answer */
