@@ -74,9 +74,9 @@ struct gw_problems {
 };
 void gw_problems_deinit(struct gw_problems *p);
 
-/* --config, $MATTERWIRE_CONFIG, $XDG_CONFIG_HOME/matterwire/config.yaml, ~/.config/...,
- * /etc/matterwire/config.yaml: the first that is given or exists (explicit wins, then the last
- * default is named in the error). Freed by the caller; NULL = no memory. */
+/* --config, $MATTERWIRE_CONFIG, $XDG_CONFIG_HOME/matterwire/config.yaml (~/.config/...),
+ * /etc/matterwire/config.yaml: the first that is given or exists; when none does, the user's own.
+ * Freed by the caller; NULL = no memory. */
 char *gw_config_path(const char *explicit_path);
 
 /* Returns 0 and a config; or 1 with at least one problem; or -ENOMEM. */
@@ -86,6 +86,10 @@ int gw_config_load(const char *path, struct gw_config **ret, struct gw_problems 
 int gw_config_parse(const char *path, const char *text, size_t len, struct gw_config **ret,
                     struct gw_problems *problems);
 void gw_config_free(struct gw_config *c);
+
+/* Only where the daemon's socket is, whatever else may be wrong with the file: the command line has
+ * no need of the tokens that it names. Freed by the caller; NULL = no memory. */
+char *gw_config_socket(const char *path);
 
 const struct gw_bot_config *gw_config_bot(const struct gw_config *c, const char *name);
 const struct gw_handler_config *gw_config_handler(const struct gw_config *c, const char *name);

@@ -1,0 +1,397 @@
+#include "gateway/config_schema.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <sys/un.h>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "gateway/config_internal.h"
+
+/* ---- Rules that span keys ---- */
+
+static const struct gw_slot *slot_of(const struct gw_section *s, const struct gw_slot *slots,
+                                     const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->keys[i].name, name) == 0)
+            return &slots[i];
+    return NULL;
+}
+
+/* Names of bots and handlers show up in file names, logs and on command lines. */
+static void check_name(struct gw_binder *b, struct gw_mark at, const char *what, const char *name)
+{
+    bool good = name[0] && strlen(name) <= 64 && name[0] != '-' && name[0] != '.';
+
+    for (const char *p = name; *p; p++)
+        good = good && (isalnum((unsigned char)*p) || strchr("._-", *p));
+    if (!good)
+        gw_problem_add(b, at,
+                       "\"%s\" cannot be the name of a %s: use up to 64 letters, digits, dots, "
+                       "hyphens and underscores",
+                       name, what);
+}
+
+static void check_users(struct gw_binder *b, const struct gw_slot *slot,
+                        const struct gw_strings *users)
+{
+    for (size_t i = 0; slot->node && i < users->n; i++) {
+        const char *u = users->items[i];
+
+        if (!u[0] || strcmp(u, "*") == 0 || (u[0] == '@' && u[1]) || mw_id_valid(u))
+            continue;
+        if (strchr(u, ':'))
+            gw_problem_add(b, gw_item_mark(slot, i),
+                           "\"%s\" is no user: write \"@name\", a user id, or \"*\" for everyone",
+                           u);
+        else
+            gw_problem_add(b, gw_item_mark(slot, i),
+                           "\"%s\" is no user: did you mean \"@%s\"? (a user id or \"*\" for "
+                           "everyone is fine too)",
+                           u, u);
+    }
+}
+
+static const struct gw_section bot_section, handler_section, daemon_section;
+
+static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *target)
+{
+    struct gw_bot_config *bot = target;
+    const struct gw_slot *name = slot_of(&bot_section, slots, "name");
+    const struct gw_slot *token = slot_of(&bot_section, slots, "bot_token");
+    const struct gw_slot *login = slot_of(&bot_section, slots, "login");
+    const struct gw_slot *password = slot_of(&bot_section, slots, "password");
+
+    if (bot->name)
+        check_name(b, name->value, "bot", bot->name);
+    if (token->present && (login->present || password->present))
+        gw_problem_add(b, login->present ? login->key : password->key,
+                       "a bot signs in either by bot_token or by login and password, not by both");
+    else if (login->present && !password->present && !password->misspelt)
+        gw_problem_add(b, login->key, "login needs a password (or password_file) beside it");
+    else if (password->present && !login->present && !login->misspelt)
+        gw_problem_add(b, password->key, "password needs a login beside it");
+    else if (!token->present && !login->present && !token->misspelt && !login->misspelt)
+        gw_problem_add(b, b->section,
+                       "the bot has no bot_token (or bot_token_file, or login and password)");
+    check_users(b, slot_of(&bot_section, slots, "allowed_users"), &bot->allowed_users);
+    if (bot->tls.key_file && !bot->tls.cert_file)
+        gw_problem_add(b, slot_of(&bot_section, slots, "tls")->key,
+                       "tls.key_file needs a tls.cert_file beside it");
+}
+
+static void check_handler(struct gw_binder *b, const struct gw_slot *slots, void *target)
+{
+    struct gw_handler_config *h = target;
+
+    check_name(b, b->section, "handler", h->name);
+    if (h->command.n && h->command.items[0][0] && strchr(h->command.items[0], '/')) {
+        char *path = gw_absolute_path(b, h->command.items[0]);
+
+        if (path) {
+            free(h->command.items[0]);
+            h->command.items[0] = path;
+        }
+    }
+    if (!h->workdir)
+        h->workdir = gw_absolute_path(b, ".");
+    for (size_t i = 0; i < h->env_inherit.n; i++) {
+        const char *name = h->env_inherit.items[i];
+
+        if (strchr(name, '='))
+            gw_problem_add(b, gw_item_mark(slot_of(&handler_section, slots, "env_inherit"), i),
+                           "env_inherit takes names of variables, not \"%s\"", name);
+    }
+}
+
+static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void *target)
+{
+    struct gw_daemon_config *d = target;
+    const struct gw_slot *socket = slot_of(&daemon_section, slots, "socket");
+    const struct gw_slot *database = slot_of(&daemon_section, slots, "database");
+    char *path = NULL;
+
+    if (!d->socket && !socket->present && !(d->socket = gw_default_socket()))
+        b->error = -ENOMEM;
+    if (d->socket && strlen(d->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        gw_problem_add(b, socket->value,
+                       "the path of the socket is too long (%zu bytes, the system allows %zu): %s",
+                       strlen(d->socket), sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
+                       d->socket);
+    if (!d->database) {
+        if (!database->present && !(d->database = gw_default_database()))
+            gw_problem_add(b, b->section,
+                           "there is no home folder to keep the database in: set daemon.database");
+        return;
+    }
+    if (mw_starts_with(d->database, "sqlite://"))
+        path = gw_absolute_path(b, d->database + strlen("sqlite://"));
+    else if (strstr(d->database, "://"))
+        gw_problem_add(b, database->value,
+                       "this kind of database is not supported: write a path or "
+                       "sqlite:///absolute/path");
+    else
+        path = gw_absolute_path(b, d->database);
+    if (path) {
+        free(d->database);
+        d->database = path;
+    }
+}
+
+static struct gw_mark mark_in_item(const struct gw_slot *bots, size_t i, const char *key)
+{
+    struct fy_node *item = fy_node_sequence_get_by_index(bots->node, (int)i);
+    struct fy_node *node = NULL;
+
+    if (item && fy_node_is_alias(item))
+        item = fy_node_resolve_alias(item);
+    if (item && fy_node_is_mapping(item))
+        node = fy_node_mapping_lookup_by_string(item, key, FY_NT);
+    return gw_node_mark(node, gw_item_mark(bots, i));
+}
+
+static void unknown_handler(struct gw_binder *b, struct gw_mark at, const struct gw_config *c,
+                            const char *name)
+{
+    struct mw_nearest nearest = {.name = name};
+
+    for (size_t i = 0; i < c->n_handlers; i++)
+        mw_nearest_offer(&nearest, c->handlers[i].name);
+    if (mw_nearest_get(&nearest))
+        gw_problem_add(b, at, "there is no handler \"%s\"; did you mean \"%s\"?", name,
+                       mw_nearest_get(&nearest));
+    else
+        gw_problem_add(b, at, "there is no handler \"%s\" under `handlers`", name);
+}
+
+static void check_file(struct gw_binder *b, const struct gw_slot *slots, void *target)
+{
+    struct gw_config *c = target;
+    const struct gw_slot *bots = slot_of(&gw_config_schema, slots, "bots");
+
+    if (bots->node && c->n_bots == 0 && fy_node_is_sequence(bots->node))
+        gw_problem_add(b, bots->key, "`bots` is empty: it needs at least one bot");
+    for (size_t i = 0; i < c->n_bots; i++) {
+        const struct gw_bot_config *bot = &c->bots[i];
+
+        if (bot->handler && !gw_config_handler(c, bot->handler))
+            unknown_handler(b, mark_in_item(bots, i, "handler"), c, bot->handler);
+        for (size_t j = 0; bot->name && j < i; j++) {
+            struct gw_mark first;
+
+            if (!mw_streq(c->bots[j].name, bot->name))
+                continue;
+            first = mark_in_item(bots, j, "name");
+            gw_problem_add(b, mark_in_item(bots, i, "name"),
+                           "two bots are called \"%s\" (the other one is on line %u)", bot->name,
+                           first.line);
+            break;
+        }
+    }
+}
+
+/* ---- The tables ---- */
+
+#define KEY(struct_, member_, type_, ...)                                                          \
+    {                                                                                              \
+        .name = #member_, .type = (type_), .offset = offsetof(struct struct_, member_),            \
+        ##__VA_ARGS__                                                                              \
+    }
+
+static const struct gw_key tls_keys[] = {
+    KEY(mw_tls_params, ca_file, GW_KEY_PATH, .must_read = true, .fallback_doc = "the system's",
+        .doc = "Certificates (PEM) to trust instead of the system's.",
+        .example = "/etc/ssl/company-ca.pem"),
+    KEY(mw_tls_params, cert_file, GW_KEY_PATH, .must_read = true,
+        .doc = "Client certificate chain (PEM), for servers that ask for one.",
+        .example = "client.pem"),
+    KEY(mw_tls_params, key_file, GW_KEY_PATH, .must_read = true, .private = true,
+        .fallback_doc = "in cert_file",
+        .doc = "Private key (PEM) of the client certificate. The rules for secret files apply.",
+        .example = "client.key"),
+    KEY(mw_tls_params, insecure, GW_KEY_BOOL, .fallback = "false",
+        .doc = "Accept any certificate. Whoever sits between can then read the token: only for "
+               "trying things out. Every start logs a warning.",
+        .example = "true"),
+};
+
+static const struct gw_section tls_section = {
+    .name = "tls",
+    .doc = "How a bot checks its server's certificate and shows its own.",
+    .keys = tls_keys,
+    .n = MW_ARRAY_LEN(tls_keys),
+    .size = sizeof(struct mw_tls_params),
+};
+
+static const struct gw_key bot_keys[] = {
+    KEY(gw_bot_config, name, GW_KEY_TEXT, .required = true,
+        .doc = "Our name of the bot, for the command line, logs and the journal. Letters, digits, "
+               "dots, hyphens, underscores. It need not be its name on the server.",
+        .example = "support"),
+    KEY(gw_bot_config, type, GW_KEY_TEXT, .fallback = "mattermost", .choices = "mattermost",
+        .doc = "The kind of server.", .example = "mattermost"),
+    KEY(gw_bot_config, endpoint, GW_KEY_URL, .required = true,
+        .doc = "Address of the server. A sub-path and a trailing slash are fine.",
+        .example = "https://mattermost.example.com"),
+    KEY(gw_bot_config, bot_token, GW_KEY_TEXT, .secret = true,
+        .doc = "Token of a bot account, or a personal access token. Either this or `login` and "
+               "`password` is needed.",
+        .example = "$MATTERMOST_BOT_TOKEN"),
+    KEY(gw_bot_config, login, GW_KEY_TEXT,
+        .doc = "User name or e-mail address, to sign in by password instead of a token.",
+        .example = "helper@example.com"),
+    KEY(gw_bot_config, password, GW_KEY_TEXT, .secret = true,
+        .doc = "Password for `login`. The session is renewed when the server ends it.",
+        .example = "$MATTERMOST_PASSWORD"),
+    KEY(gw_bot_config, team, GW_KEY_TEXT, .fallback_doc = "all teams",
+        .doc = "Team (its name in addresses) that channel names without a team are looked up in "
+               "first.",
+        .example = "engineering"),
+    KEY(gw_bot_config, transport, GW_KEY_CHOICE, .fallback = "websocket",
+        .choices = "websocket poll",
+        .doc = "How events come: over a WebSocket, or by asking again and again where a proxy lets "
+               "no WebSocket through.",
+        .example = "poll"),
+    {.name = "poll_interval",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_bot_config, poll_interval_ms),
+     .fallback = "3s",
+     .min = 500,
+     .max = 3600000,
+     .doc = "How often `transport: poll` asks.",
+     .example = "10s"},
+    KEY(gw_bot_config, channels, GW_KEY_WORDS, .fallback_doc = "every channel it is in",
+        .doc = "Channels that the bot listens to: ids, names, `~names` or `team/name`. Direct "
+               "messages always count. Empty: every channel it is a member of.",
+        .example = "[town-square, ops/alerts, a1b2c3d4e5f6g7h8i9j0klmnop]"),
+    KEY(gw_bot_config, allowed_users, GW_KEY_WORDS, .fallback_doc = "nobody",
+        .doc = "Who may trigger the handler: `\"@name\"`, user ids, or `\"*\"` for everyone. "
+               "Empty: nobody.",
+        .example = "[\"@alice\", \"@bob\"]"),
+    KEY(gw_bot_config, mention_only, GW_KEY_BOOL, .fallback = "true",
+        .doc = "In channels, only posts that mention the bot trigger the handler; direct messages "
+               "always do. Switch it off where the bot has a channel of its own.",
+        .example = "false"),
+    KEY(gw_bot_config, thread_replies, GW_KEY_BOOL, .fallback = "true",
+        .doc = "Answer in the thread of the post. Off: answer in the channel, but in the thread "
+               "when the post was in one.",
+        .example = "false"),
+    KEY(gw_bot_config, handler, GW_KEY_TEXT,
+        .doc = "Name of the handler, under `handlers`, that answers. Without one the bot only "
+               "journals, and posts what the command line tells it to.",
+        .example = "deploy"),
+    KEY(gw_bot_config, tls, GW_KEY_SECTION, .section = &tls_section,
+        .doc = "TLS options, see below.", .example = "{ ca_file: company-ca.pem }"),
+    KEY(gw_bot_config, proxy, GW_KEY_TEXT,
+        .doc = "HTTP proxy for everything the bot does, `http://[user:password@]host:port`. The "
+               "environment's http_proxy is not read, but `$http_proxy` works here.",
+        .example = "http://proxy.example.com:3128"),
+    {.name = "timeout",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_bot_config, timeout_ms),
+     .fallback = "30s",
+     .min = 1000,
+     .max = 600000,
+     .doc = "Time limit of one request to the server.",
+     .example = "60s"},
+};
+
+static const struct gw_section bot_section = {
+    .name = "bot",
+    .doc = "A list. Each item is one account on one server.",
+    .keys = bot_keys,
+    .n = MW_ARRAY_LEN(bot_keys),
+    .size = sizeof(struct gw_bot_config),
+    .check = check_bot,
+};
+
+static const struct gw_key handler_keys[] = {
+    KEY(gw_handler_config, type, GW_KEY_TEXT, .required = true, .choices = "command",
+        .doc = "The way of answering. `command` runs a program for each event.",
+        .example = "command"),
+    KEY(gw_handler_config, command, GW_KEY_LIST, .required = true,
+        .doc =
+            "Program and arguments. There is no shell in between. A program with a slash in its "
+            "name is looked up relative to the config file, any other one in `PATH`. It gets the "
+            "event as JSON on standard input and as `MATTERWIRE_*` variables; what it prints is "
+            "the answer.",
+        .example = "[./deploy.sh, --quiet]"),
+    {.name = "timeout",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_handler_config, timeout_ms),
+     .fallback = "120s",
+     .min = 100,
+     .max = 86400000,
+     .doc = "Time limit of one run; then its whole process group is killed.",
+     .example = "10m"},
+    KEY(gw_handler_config, env, GW_KEY_ENV,
+        .doc = "Variables for the program, a mapping from names to values.",
+        .example = "{ DEPLOY_TARGET: staging, API_KEY: $API_KEY }"),
+    KEY(gw_handler_config, env_inherit, GW_KEY_WORDS, .fallback_doc = "none",
+        .doc = "Names of variables that the program inherits from the daemon. No "
+               "other variable of the daemon's reaches it.",
+        .example = "[SSH_AUTH_SOCK]"),
+    KEY(gw_handler_config, workdir, GW_KEY_PATH, .fallback_doc = "folder of the config file",
+        .doc = "Folder that the program runs in.", .example = "/srv/deploy"),
+    KEY(gw_handler_config, concurrency, GW_KEY_COUNT, .fallback = "4", .min = 1, .max = 1000,
+        .doc = "How many runs may be under way at once. One thread's messages run one after the "
+               "other in any case.",
+        .example = "1"),
+};
+
+static const struct gw_section handler_section = {
+    .name = "handler",
+    .doc = "A mapping from names, which bots refer to, to handlers.",
+    .keys = handler_keys,
+    .n = MW_ARRAY_LEN(handler_keys),
+    .size = sizeof(struct gw_handler_config),
+    .check = check_handler,
+};
+
+static const struct gw_key daemon_keys[] = {
+    KEY(gw_daemon_config, socket, GW_KEY_PATH,
+        .fallback_doc = "/run/matterwire/matterwire.sock for root, else "
+                        "$XDG_RUNTIME_DIR/matterwire.sock",
+        .doc = "Unix socket that the command line talks to. Only the daemon's own user and root "
+               "may use it. Where `XDG_RUNTIME_DIR` is not set, it is in /tmp/matterwire-UID.",
+        .example = "/run/matterwire/matterwire.sock"),
+    KEY(gw_daemon_config, database, GW_KEY_TEXT,
+        .fallback_doc = "/var/lib/matterwire/state.db for root, else "
+                        "$XDG_STATE_HOME/matterwire/state.db",
+        .doc = "The one file with journal and outbox: a path, or `sqlite:///absolute/path`. The "
+               "default's folder is made, for its owner only. `XDG_STATE_HOME` is ~/.local/state "
+               "where it is not set; where it is set, it counts for root too.",
+        .example = "sqlite:///var/lib/matterwire/state.db"),
+    KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
+        .choices = "error warning info debug", .doc = "How much the daemon logs.",
+        .example = "debug"),
+};
+
+static const struct gw_section daemon_section = {
+    .name = "daemon",
+    .doc = "The daemon itself.",
+    .keys = daemon_keys,
+    .n = MW_ARRAY_LEN(daemon_keys),
+    .size = sizeof(struct gw_daemon_config),
+    .check = check_daemon,
+};
+
+static const struct gw_key file_keys[] = {
+    KEY(gw_config, bots, GW_KEY_ITEMS, .count_offset = offsetof(struct gw_config, n_bots),
+        .required = true, .section = &bot_section, .doc = "Accounts on Mattermost servers.",
+        .example = "[]"),
+    KEY(gw_config, handlers, GW_KEY_NAMED, .count_offset = offsetof(struct gw_config, n_handlers),
+        .section = &handler_section, .doc = "Ways of answering.", .example = "{}"),
+    KEY(gw_config, daemon, GW_KEY_SECTION, .section = &daemon_section, .doc = "The daemon itself.",
+        .example = "{ log_level: debug }"),
+};
+
+const struct gw_section gw_config_schema = {
+    .name = "file",
+    .doc = "One YAML file.",
+    .keys = file_keys,
+    .n = MW_ARRAY_LEN(file_keys),
+    .size = sizeof(struct gw_config),
+    .check = check_file,
+};
