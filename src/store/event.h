@@ -76,7 +76,9 @@ int mw_event_kind_parse(const char *name, enum mw_event_kind *ret);
 const char *mw_event_kind_doc(enum mw_event_kind kind);
 
 /* The JSON form of docs/events.md, the same on every front end (`stream`, `history`, a handler's
- * standard input). Leaves out what is empty. Appends to b; returns 0, -ENOMEM or -E2BIG. */
+ * standard input): one object on one line, without a newline. Leaves out what is empty. `files`,
+ * `detail` and `raw` must hold JSON, they are not parsed again. Appends to b; returns 0, -ENOMEM or
+ * -E2BIG. */
 int mw_event_write_json(struct mw_buf *b, const struct mw_event *ev, bool with_raw);
 
 /* A deep copy, one allocation; freed by free(). NULL when memory ran out. */
@@ -84,5 +86,26 @@ struct mw_event *mw_event_dup(const struct mw_event *ev);
 
 /* Bytes that a copy takes: what queues charge. */
 size_t mw_event_size(const struct mw_event *ev);
+
+/* ---- The JSON form as data: docs/events.md and front ends are made from it. ---- */
+
+enum mw_event_field_type {
+    MW_FIELD_INT,  /* int64_t at `offset`; 0 is left out */
+    MW_FIELD_KIND, /* the kind's name */
+    MW_FIELD_TEXT, /* const char * at `offset`; "" is left out */
+    MW_FIELD_JSON, /* const char * at `offset` that holds JSON; "" is left out */
+    MW_FIELD_FLAG, /* true when `flag` is set, else left out */
+};
+
+struct mw_event_field {
+    const char *name; /* member of the JSON object */
+    enum mw_event_field_type type;
+    size_t offset; /* in struct mw_event */
+    unsigned flag; /* enum mw_event_flag */
+    const char *doc;
+};
+
+/* The members in the order in which they are written; static. */
+const struct mw_event_field *mw_event_fields(size_t *ret_count);
 
 #endif

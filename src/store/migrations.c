@@ -1,0 +1,121 @@
+#include "store/migrations.h"
+
+#include "base/str.h"
+#include "store/db.h"
+
+/*
+ * Never change a step that was released: add one.
+ *
+ * Indexes are what makes an append dear, so there are few:
+ *  - event_identity refuses duplicates and finds everything that is known of a post; with the range
+ *    [post, post + '0') also the reactions to it, whose object begins with "POST/".
+ *  - event_channel gives a channel's history in the order of id; `at` and `bot_id` are in it so
+ * that rows that do not match are skipped without being read.
+ *  - event_root finds the replies of a thread.
+ * Nothing refers to event.id by a foreign key, so that old rows can be deleted.
+ */
+static const struct mw_migration migrations[] = {
+    {1, "journal, positions, consumers, tasks, outbox, state",
+     "CREATE TABLE bot (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
+
+     "CREATE TABLE event ("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " bot_id INTEGER NOT NULL, kind INTEGER NOT NULL, flags INTEGER NOT NULL,"
+     " at INTEGER NOT NULL, received_at INTEGER NOT NULL, revision INTEGER NOT NULL,"
+     /* Of a post: the edit that it had when it was first seen; of an edit: its revision. */
+     " known_edit INTEGER NOT NULL,"
+     " object TEXT NOT NULL, post_id TEXT NOT NULL, root_id TEXT NOT NULL,"
+     " channel_id TEXT NOT NULL, channel_name TEXT NOT NULL, channel_type TEXT NOT NULL,"
+     " team_id TEXT NOT NULL, team_name TEXT NOT NULL,"
+     " user_id TEXT NOT NULL, user_name TEXT NOT NULL,"
+     " text TEXT NOT NULL, files TEXT NOT NULL, detail TEXT NOT NULL, raw TEXT NOT NULL) STRICT;"
+     "CREATE UNIQUE INDEX event_identity ON event (object, bot_id, kind, revision)"
+     " WHERE object != '';"
+     "CREATE INDEX event_channel ON event (channel_id, id, at, bot_id) WHERE channel_id != '';"
+     "CREATE INDEX event_root ON event (root_id) WHERE root_id != '';"
+
+     "CREATE TABLE position ("
+     " bot_id INTEGER NOT NULL, channel_id TEXT NOT NULL,"
+     " seen_at INTEGER NOT NULL, post_id TEXT NOT NULL, post_at INTEGER NOT NULL,"
+     " confirmed INTEGER NOT NULL,"
+     " PRIMARY KEY (bot_id, channel_id)) STRICT, WITHOUT ROWID;"
+
+     "CREATE TABLE cursor ("
+     " consumer TEXT NOT NULL PRIMARY KEY,"
+     " position INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+     "CREATE TABLE task ("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " event_id INTEGER NOT NULL, bot TEXT NOT NULL, handler TEXT NOT NULL,"
+     " conversation TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 3),"
+     " attempts INTEGER NOT NULL, error TEXT NOT NULL,"
+     " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;"
+     "CREATE INDEX task_open ON task (state, bot) WHERE state != 2;"
+
+     "CREATE TABLE outbox ("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " bot TEXT NOT NULL, key TEXT NOT NULL CHECK (key != ''), kind TEXT NOT NULL,"
+     " conversation TEXT NOT NULL, channel_id TEXT NOT NULL, payload TEXT NOT NULL,"
+     " event_id INTEGER NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
+     " attempts INTEGER NOT NULL, not_before INTEGER NOT NULL, first_tried_at INTEGER NOT NULL,"
+     " result_id TEXT NOT NULL, error TEXT NOT NULL,"
+     " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,"
+     " UNIQUE (bot, key)) STRICT;"
+     "CREATE INDEX outbox_open ON outbox (state, bot) WHERE state != 3;"
+
+     "CREATE TABLE kv ("
+     " scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
+     " PRIMARY KEY (scope, key)) STRICT, WITHOUT ROWID;"},
+};
+
+const struct mw_migration *mw_migrations(size_t *ret_count)
+{
+    *ret_count = MW_ARRAY_LEN(migrations);
+    return migrations;
+}
+
+static int apply(sqlite3 *db, const struct mw_migration *m, struct mw_error *err)
+{
+    MW_AUTOFREE char *header =
+        mw_asprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+                    MW_STORE_APPLICATION_ID, m->version);
+    int r;
+
+    if (!header)
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    r = mw_db_exec(db, "BEGIN IMMEDIATE", err);
+    if (r < 0)
+        return r;
+    if ((r = mw_db_exec(db, m->sql, err)) < 0 || (r = mw_db_exec(db, header, err)) < 0) {
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        mw_error_prefix(err, "migration %d (%s)", m->version, m->what);
+        return r;
+    }
+    return 0;
+}
+
+int mw_migrate(sqlite3 *db, const char *path, struct mw_error *err)
+{
+    const int newest = migrations[MW_ARRAY_LEN(migrations) - 1].version;
+    int64_t application = 0, version = 0, tables = 0;
+    int r;
+
+    r = mw_db_int(db, "PRAGMA application_id", &application, err);
+    if (r == 0)
+        r = mw_db_int(db, "PRAGMA user_version", &version, err);
+    if (r == 0)
+        r = mw_db_int(db, "SELECT count(*) FROM sqlite_master", &tables, err);
+    if (r < 0)
+        return r;
+    if (application != MW_STORE_APPLICATION_ID && (application || version || tables))
+        return mw_error_set(err, -EINVAL, "%s is the database of another program", path);
+    if (version > newest)
+        return mw_error_set(err, -EINVAL,
+                            "%s was written by a newer version of Matterwire (its schema is %d, "
+                            "this program knows %d): use that version",
+                            path, (int)version, newest);
+    for (size_t i = 0; i < MW_ARRAY_LEN(migrations); i++)
+        if (migrations[i].version > version && (r = apply(db, &migrations[i], err)) < 0)
+            return r;
+    return 0;
+}

@@ -1,0 +1,308 @@
+/* Queries of everything but the journal: positions, consumers, tasks, outbox, state. */
+#include <stdio.h>
+
+#include "base/str.h"
+#include "store/db.h"
+#include "store/store_internal.h"
+
+int mw_store_position(struct mw_store *s, const char *bot, const char *channel_id,
+                      struct mw_position *ret)
+{
+    struct mw_query q;
+    bool found;
+    int r = mw_query_begin(&q, &s->reader,
+                           "SELECT seen_at, post_id, post_at, confirmed FROM position"
+                           " WHERE bot_id = (SELECT id FROM bot WHERE name = :bot)"
+                           " AND channel_id = :channel",
+                           NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":bot", bot);
+    mw_query_text(&q, ":channel", channel_id);
+    found = mw_query_next(&q);
+    if (found) {
+        *ret = (struct mw_position){
+            .seen_at = sqlite3_column_int64(q.st, 0),
+            .post_at = sqlite3_column_int64(q.st, 2),
+            .confirmed = sqlite3_column_int(q.st, 3),
+        };
+        snprintf(ret->post_id, sizeof(ret->post_id), "%s", mw_db_text(q.st, 1));
+    }
+    r = mw_query_end(&q, NULL);
+    return r < 0 ? r : !found;
+}
+
+int mw_store_cursor(struct mw_store *s, const char *consumer, int64_t *ret)
+{
+    struct mw_query q;
+    bool found;
+    int r =
+        mw_query_begin(&q, &s->reader, "SELECT position FROM cursor WHERE consumer = :name", NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":name", consumer);
+    found = mw_query_next(&q);
+    if (found)
+        *ret = sqlite3_column_int64(q.st, 0);
+    r = mw_query_end(&q, NULL);
+    return r < 0 ? r : !found;
+}
+
+int mw_store_cursors(struct mw_store *s, mw_cursor_row_cb cb, void *userdata)
+{
+    struct mw_query q;
+    int r =
+        mw_query_begin(&q, &s->reader,
+                       "SELECT consumer, position, updated_at FROM cursor ORDER BY consumer", NULL);
+
+    if (r < 0)
+        return r;
+    while (mw_query_next(&q))
+        if (!cb(mw_db_text(q.st, 0), sqlite3_column_int64(q.st, 1), sqlite3_column_int64(q.st, 2),
+                userdata))
+            break;
+    return mw_query_end(&q, NULL);
+}
+
+int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **ret)
+{
+    char *value = NULL;
+    struct mw_query q;
+    bool found;
+    int r = mw_query_begin(&q, &s->reader,
+                           "SELECT value FROM kv WHERE scope = :scope AND key = :key", NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":scope", scope);
+    mw_query_text(&q, ":key", key);
+    found = mw_query_next(&q);
+    if (found)
+        value = strdup(mw_db_text(q.st, 0));
+    r = mw_query_end(&q, NULL);
+    if (r == 0 && found && !value)
+        r = -ENOMEM;
+    if (r < 0) {
+        free(value);
+        return r;
+    }
+    if (!found)
+        return 1;
+    *ret = value;
+    return 0;
+}
+
+/* ---- Tasks and outbox. A partial index is only used when its condition stands in the query. ----
+ */
+
+#define TASK_OPEN   " AND state != 2"
+#define OUTBOX_OPEN " AND state != 3"
+
+struct list {
+    const char *sql; /* SELECT ... FROM ... */
+    const char *bot; /* NULL = any */
+    unsigned states; /* bit set, 0 = all */
+    unsigned done;   /* the state that the index leaves out */
+    const char *open;
+    int64_t after_id;
+    unsigned limit; /* 0 = 1000 */
+};
+
+static void put_states(struct mw_buf *b, const struct list *l)
+{
+    const char *separator = "";
+
+    if (!l->states)
+        return;
+    mw_buf_puts(b, " AND state IN (");
+    for (unsigned i = 0; i < 8; i++)
+        if (l->states & 1u << i) {
+            mw_buf_printf(b, "%s%u", separator, i);
+            separator = ", ";
+        }
+    mw_buf_puts(b, ")");
+    if (!(l->states & 1u << l->done))
+        mw_buf_puts(b, l->open);
+}
+
+static int list_begin(struct mw_query *q, struct mw_store *s, const struct list *l)
+{
+    MW_AUTOBUF sql;
+    int r;
+
+    mw_buf_init(&sql, 0);
+    mw_buf_puts(&sql, l->sql);
+    mw_buf_puts(&sql, " WHERE id > :after");
+    put_states(&sql, l);
+    if (l->bot)
+        mw_buf_puts(&sql, " AND bot = :bot");
+    mw_buf_puts(&sql, " ORDER BY id LIMIT :limit");
+    if (mw_buf_error(&sql))
+        return mw_buf_error(&sql);
+    r = mw_query_begin(q, &s->reader, mw_buf_str(&sql), NULL);
+    if (r < 0)
+        return r;
+    mw_query_int(q, ":after", l->after_id);
+    mw_query_int(q, ":limit", l->limit ? l->limit : 1000);
+    if (l->bot)
+        mw_query_text(q, ":bot", l->bot);
+    return 0;
+}
+
+static int count(struct mw_store *s, const struct list *l, int64_t *ret)
+{
+    struct mw_query q;
+    MW_AUTOBUF sql;
+    int r;
+
+    mw_buf_init(&sql, 0);
+    mw_buf_puts(&sql, l->sql);
+    mw_buf_puts(&sql, " WHERE 1");
+    put_states(&sql, l);
+    if (l->bot)
+        mw_buf_puts(&sql, " AND bot = :bot");
+    if (mw_buf_error(&sql))
+        return mw_buf_error(&sql);
+    r = mw_query_begin(&q, &s->reader, mw_buf_str(&sql), NULL);
+    if (r < 0)
+        return r;
+    if (l->bot)
+        mw_query_text(&q, ":bot", l->bot);
+    if (mw_query_next(&q))
+        *ret = sqlite3_column_int64(q.st, 0);
+    return mw_query_end(&q, NULL);
+}
+
+int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
+                   unsigned limit, mw_task_row_cb cb, void *userdata)
+{
+    const struct list l = {
+        .sql = "SELECT id, event_id, bot, handler, conversation, state, attempts, error,"
+               " created_at, updated_at FROM task",
+        .bot = bot,
+        .states = state ? 1u << state : 0,
+        .done = MW_TASK_DONE,
+        .open = TASK_OPEN,
+        .after_id = after_id,
+        .limit = limit,
+    };
+    struct mw_query q;
+    int r = list_begin(&q, s, &l);
+
+    if (r < 0)
+        return r;
+    while (mw_query_next(&q)) {
+        const struct mw_task t = {
+            .id = sqlite3_column_int64(q.st, 0),
+            .event_id = sqlite3_column_int64(q.st, 1),
+            .bot = mw_db_text(q.st, 2),
+            .handler = mw_db_text(q.st, 3),
+            .conversation = mw_db_text(q.st, 4),
+            .state = (enum mw_task_state)sqlite3_column_int(q.st, 5),
+            .attempts = sqlite3_column_int(q.st, 6),
+            .error = mw_db_text(q.st, 7),
+            .created_at = sqlite3_column_int64(q.st, 8),
+            .updated_at = sqlite3_column_int64(q.st, 9),
+        };
+
+        if (!cb(&t, userdata))
+            break;
+    }
+    return mw_query_end(&q, NULL);
+}
+
+int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t *ret)
+{
+    return count(s,
+                 &(const struct list){.sql = "SELECT count(*) FROM task",
+                                      .bot = bot,
+                                      .states = state ? 1u << state : 0,
+                                      .done = MW_TASK_DONE,
+                                      .open = TASK_OPEN},
+                 ret);
+}
+
+#define SELECT_OUTBOX                                                                              \
+    "SELECT id, bot, key, kind, conversation, channel_id, payload, event_id, state, attempts,"     \
+    " not_before, first_tried_at, result_id, error, created_at, updated_at FROM outbox"
+
+static void read_outbox(sqlite3_stmt *st, struct mw_outbox *ret)
+{
+    *ret = (struct mw_outbox){
+        .id = sqlite3_column_int64(st, 0),
+        .bot = mw_db_text(st, 1),
+        .key = mw_db_text(st, 2),
+        .kind = mw_db_text(st, 3),
+        .conversation = mw_db_text(st, 4),
+        .channel_id = mw_db_text(st, 5),
+        .payload = mw_db_text(st, 6),
+        .event_id = sqlite3_column_int64(st, 7),
+        .state = (enum mw_outbox_state)sqlite3_column_int(st, 8),
+        .attempts = sqlite3_column_int(st, 9),
+        .not_before = sqlite3_column_int64(st, 10),
+        .first_tried_at = sqlite3_column_int64(st, 11),
+        .result_id = mw_db_text(st, 12),
+        .error = mw_db_text(st, 13),
+        .created_at = sqlite3_column_int64(st, 14),
+        .updated_at = sqlite3_column_int64(st, 15),
+    };
+}
+
+int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_t after_id,
+                    unsigned limit, mw_outbox_row_cb cb, void *userdata)
+{
+    const struct list l = {
+        .sql = SELECT_OUTBOX,
+        .bot = bot,
+        .states = states,
+        .done = MW_OUTBOX_SENT,
+        .open = OUTBOX_OPEN,
+        .after_id = after_id,
+        .limit = limit,
+    };
+    struct mw_outbox o;
+    struct mw_query q;
+    int r = list_begin(&q, s, &l);
+
+    if (r < 0)
+        return r;
+    while (mw_query_next(&q)) {
+        read_outbox(q.st, &o);
+        if (!cb(&o, userdata))
+            break;
+    }
+    return mw_query_end(&q, NULL);
+}
+
+int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, void *userdata)
+{
+    struct mw_outbox o;
+    struct mw_query q;
+    bool found;
+    int r = mw_query_begin(&q, &s->reader, SELECT_OUTBOX " WHERE id = :id", NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_int(&q, ":id", id);
+    found = mw_query_next(&q);
+    if (found) {
+        read_outbox(q.st, &o);
+        cb(&o, userdata);
+    }
+    r = mw_query_end(&q, NULL);
+    return r < 0 ? r : !found;
+}
+
+int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
+                          int64_t *ret)
+{
+    return count(s,
+                 &(const struct list){.sql = "SELECT count(*) FROM outbox",
+                                      .bot = bot,
+                                      .states = state ? 1u << state : 0,
+                                      .done = MW_OUTBOX_SENT,
+                                      .open = OUTBOX_OPEN},
+                 ret);
+}
