@@ -90,6 +90,9 @@ void gw_config_free(struct gw_config *c);
 /* Only where the daemon's socket is, whatever else may be wrong with the file: the command line has
  * no need of the tokens that it names. Freed by the caller; NULL = no memory. */
 char *gw_config_socket(const char *path);
+/* Where it is when no file says so. Allocated, NULL = no memory. */
+char *gw_default_socket(void);
+#define GW_SYSTEM_SOCKET "/run/matterwire/matterwire.sock"
 
 const struct gw_bot_config *gw_config_bot(const struct gw_config *c, const char *name);
 const struct gw_handler_config *gw_config_handler(const struct gw_config *c, const char *name);

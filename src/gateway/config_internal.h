@@ -57,8 +57,7 @@ bool gw_file_check(struct gw_binder *b, struct gw_mark at, const char *path, boo
 /* Checks an http(s) address. Problems are recorded. */
 void gw_url_check(struct gw_binder *b, struct gw_mark at, const char *key, const char *url);
 
-/* Defaults that depend on the surroundings; NULL when memory ran out or nothing fits. */
-char *gw_default_socket(void);
+/* NULL when memory ran out or there is no home folder. */
 char *gw_default_database(void);
 
 #endif

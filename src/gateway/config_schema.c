@@ -350,18 +350,17 @@ static const struct gw_section handler_section = {
 };
 
 static const struct gw_key daemon_keys[] = {
-    KEY(gw_daemon_config, socket, GW_KEY_PATH,
-        .fallback_doc = "/run/matterwire/matterwire.sock for root, else "
-                        "$XDG_RUNTIME_DIR/matterwire.sock",
+    KEY(gw_daemon_config, socket, GW_KEY_PATH, .fallback_doc = "$XDG_RUNTIME_DIR/matterwire.sock",
         .doc = "Unix socket that the command line talks to. Only the daemon's own user and root "
-               "may use it. Where `XDG_RUNTIME_DIR` is not set, it is in /tmp/matterwire-UID.",
+               "may use it. Without `XDG_RUNTIME_DIR` it is " GW_SYSTEM_SOCKET " for root and "
+               "/tmp/matterwire-UID/matterwire.sock for others.",
         .example = "/run/matterwire/matterwire.sock"),
     KEY(gw_daemon_config, database, GW_KEY_TEXT,
-        .fallback_doc = "/var/lib/matterwire/state.db for root, else "
-                        "$XDG_STATE_HOME/matterwire/state.db",
+        .fallback_doc = "$XDG_STATE_HOME/matterwire/state.db",
         .doc = "The one file with journal and outbox: a path, or `sqlite:///absolute/path`. The "
-               "default's folder is made, for its owner only. `XDG_STATE_HOME` is ~/.local/state "
-               "where it is not set; where it is set, it counts for root too.",
+               "default's folder is made, for its owner only. Without `XDG_STATE_HOME` it is "
+               "/var/lib/matterwire/state.db for root and ~/.local/state/matterwire/state.db for "
+               "others.",
         .example = "sqlite:///var/lib/matterwire/state.db"),
     KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
         .choices = "error warning info debug", .doc = "How much the daemon logs.",

@@ -236,15 +236,14 @@ static const char *env_or_null(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* Without a variable for it, root is the system's own service. */
 char *gw_default_socket(void)
 {
     const char *dir = env_or_null("XDG_RUNTIME_DIR");
 
-    if (geteuid() == 0)
-        return strdup("/run/matterwire/matterwire.sock");
     if (dir)
         return mw_asprintf("%s/matterwire.sock", dir);
+    if (geteuid() == 0)
+        return strdup(GW_SYSTEM_SOCKET);
     return mw_asprintf("/tmp/matterwire-%u/matterwire.sock", (unsigned)geteuid());
 }
 
