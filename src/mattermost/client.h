@@ -4,9 +4,13 @@
  * Signs in (token, or login and password with renewal when the session ended), keeps the server's
  * facts (version, limits) and caches users, channels and teams by id and name; caches are fed by
  * REST answers and by the session's events, so a known name costs no call. Honours 429 +
- * Retry-After for the whole client: calls wait and none is dropped. Nothing else is retried here:
- * the outbox and the session decide that. All calls on the loop's thread. Callbacks come exactly
- * once, never before the call returns, and all remaining ones with -ECANCELED from mm_client_free.
+ * Retry-After for the whole client: calls wait and none is dropped. Nothing else is retried here
+ * (but once with a renewed session token): the outbox and the session decide that. All calls on the
+ * loop's thread. Callbacks come exactly once, never before the call returns, and all remaining ones
+ * with MM_CANCELED from mm_client_free.
+ *
+ * Limits: 8 calls at a time (params), 1024 waiting (params; then calls fail with -ENOBUFS), 16 MiB
+ * an answer, 50,000 cached objects of a kind. Facts: the wire reference, sections 0 to 2.
  */
 #ifndef MW_MATTERMOST_CLIENT_H
 #define MW_MATTERMOST_CLIENT_H
@@ -25,7 +29,10 @@ struct mm_client_params {
     const char *password;
     struct mw_tls_params tls;
     const char *proxy;
-    int64_t timeout_ms; /* 0 = 30 s */
+    int64_t timeout_ms;      /* 0 = 30 s */
+    unsigned max_concurrent; /* calls at a time; 0 = 8 */
+    unsigned max_pending;    /* calls waiting for their turn; 0 = 1024 */
+    const char *user_agent;  /* NULL = "matterwire" */
 };
 
 /* Checks the endpoint's form. Strings are copied, secrets wiped when freed. */
@@ -59,12 +66,19 @@ struct mm_result {
 };
 typedef void (*mm_cb)(struct mm_result *r, void *userdata);
 
+/* What a sentence begins with in logs and tables: "unreachable", "unauthorized" ... */
+const char *mm_outcome_name(enum mm_outcome o);
+
 /* Any call. `path` without /api/v4, e.g. "/users/me". `body` is taken over (NULL = none). */
 int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *body, mm_cb cb,
             void *userdata) MW_MUST_CHECK;
 /* Uploads a local file to a channel; body is the answer of POST /files. */
 int mm_upload(struct mm_client *c, const char *channel_id, const char *path, const char *filename,
               mm_cb cb, void *userdata) MW_MUST_CHECK;
+
+/* Forgets the callbacks of all calls that were started with this userdata: they do not come any
+ * more. A call on the wire may still be carried out by the server. */
+void mm_cancel(struct mm_client *c, const void *userdata);
 
 /* Signs in if needed and learns who we are, the server's version and limits. Safe to repeat. */
 int mm_client_start(struct mm_client *c, mm_cb cb, void *userdata) MW_MUST_CHECK;
@@ -77,6 +91,14 @@ struct mm_server_info {
     bool file_attachments;
     int64_t clock_skew_ms; /* server minus local, from Date; good to a second */
 };
+struct mm_client_stats {
+    int64_t calls, failures; /* finished; finished other than MM_OK */
+    int64_t rate_limited;    /* 429 answers */
+    int64_t waiting_until;   /* wall clock ms until which all calls wait after a 429; 0 = they do
+                                not */
+    unsigned in_flight, pending;
+};
+void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret);
 void mm_client_server(const struct mm_client *c, struct mm_server_info *ret);
 /* Own account; "" before mm_client_start. */
 const char *mm_client_user_id(const struct mm_client *c);
@@ -105,6 +127,15 @@ int mm_learn_user(struct mm_client *c, const struct mm_user *u);
 int mm_learn_channel(struct mm_client *c, const struct mm_channel *ch);
 int mm_learn_team(struct mm_client *c, const struct mm_team *t);
 void mm_forget_channel(struct mm_client *c, const char *id);
+
+/* All channels that the account is a member of, archived ones left out: body is an array of the
+ * server's channel objects, each once. Learns them and the teams. Below 6.0 a server lists direct
+ * messages only for accounts that are in a team: there they are missing for a bot without one. */
+int mm_list_channels(struct mm_client *c, mm_cb cb, void *userdata) MW_MUST_CHECK;
+/* Learns the users with these ids that are not cached, by one call per 100. Ids that the server
+ * does not know stay unknown. The ids are copied. */
+int mm_fetch_users(struct mm_client *c, const char *const *ids, size_t n, mm_cb cb,
+                   void *userdata) MW_MUST_CHECK;
 
 /* Names in: `channel`, `~channel`, `#channel`, `team/channel`, `@user` (a direct message, made if
  * needed), a 26-character id, a permalink. cb gets the id in r->body as {"channel_id":...,

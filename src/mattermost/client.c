@@ -1,0 +1,893 @@
+#include "mattermost/client.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "mattermost/client_impl.h"
+#include "mattermost/endpoint.h"
+
+enum {
+    DEFAULT_CONCURRENT = 8,
+    DEFAULT_PENDING = 1024,
+    CACHE_LIMIT = 50000,
+    DEFAULT_MAX_POST = 4000, /* what the oldest servers take */
+    RATE_LIMIT_WAIT_MS = 1000,
+    RATE_LIMIT_MAX_MS = 10 * 60 * 1000,
+    LOGIN_RETRY_MS = 30 * 1000, /* after the server refused login and password */
+    UPLOAD_TIMEOUT_MS = 10 * 60 * 1000,
+};
+
+struct mm_call {
+    struct mm_call *prev, *next;
+    struct mm_call_list *list;
+    struct mm_client *c;
+    char *method, *path; /* path with /api/v4 */
+    char *body;
+    char *upload_path;
+    mm_cb cb; /* NULL = canceled by mm_cancel */
+    void *userdata;
+    struct mw_http_call *http;
+    unsigned token_generation; /* of the token it was sent with */
+    bool is_login, renewed;
+    struct mm_result result; /* in the list of the answered */
+};
+
+static const char *const outcome_names[] = {
+    [MM_OK] = "ok",
+    [MM_UNREACHABLE] = "unreachable",
+    [MM_AMBIGUOUS] = "ambiguous",
+    [MM_UNAUTHORIZED] = "unauthorized",
+    [MM_FORBIDDEN] = "forbidden",
+    [MM_NOT_FOUND] = "not_found",
+    [MM_REFUSED] = "refused",
+    [MM_UNAVAILABLE] = "unavailable",
+    [MM_BAD_ANSWER] = "bad_answer",
+    [MM_CANCELED] = "canceled",
+};
+
+const char *mm_outcome_name(enum mm_outcome o)
+{
+    return (size_t)o < MW_ARRAY_LEN(outcome_names) ? outcome_names[o] : "unknown";
+}
+
+/* ---- Lists of calls ---- */
+
+static void unlink_call(struct mm_call *call)
+{
+    struct mm_call_list *l = call->list;
+
+    if (!l)
+        return;
+    *(call->prev ? &call->prev->next : &l->first) = call->next;
+    *(call->next ? &call->next->prev : &l->last) = call->prev;
+    call->prev = call->next = NULL;
+    call->list = NULL;
+    l->n--;
+}
+
+static void append_call(struct mm_call_list *l, struct mm_call *call)
+{
+    unlink_call(call);
+    call->list = l;
+    call->prev = l->last;
+    *(l->last ? &l->last->next : &l->first) = call;
+    l->last = call;
+    l->n++;
+}
+
+static void prepend_call(struct mm_call_list *l, struct mm_call *call)
+{
+    unlink_call(call);
+    call->list = l;
+    call->next = l->first;
+    *(l->first ? &l->first->prev : &l->last) = call;
+    l->first = call;
+    l->n++;
+}
+
+static void free_call(struct mm_call *call)
+{
+    if (!call)
+        return;
+    unlink_call(call);
+    free(call->method);
+    free(call->path);
+    /* The body of a sign-in holds the password. */
+    if (call->is_login)
+        mw_secret_free(call->body);
+    else
+        free(call->body);
+    free(call->upload_path);
+    cJSON_Delete(call->result.body);
+    mw_error_reset(&call->result.err);
+    free(call);
+}
+MW_DEFINE_CLEANUP(struct mm_call *, free_call, free_call_p)
+
+static void send_pending(struct mm_client *c);
+static void tell_answered(struct mm_client *c);
+static void on_http(const struct mw_http_response *r, void *userdata);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct mm_client *c = timer->data;
+
+    send_pending(c);
+    tell_answered(c);
+}
+
+/* Runs the queue from the loop in `ms`. */
+static void wake(struct mm_client *c, int64_t ms)
+{
+    if (!c->dead)
+        uv_timer_start(&c->timer, on_timer, (uint64_t)MW_MAX(ms, 0), 0);
+}
+
+/* Ends a call. Frees it first: the callback may free the client. */
+static void finish_call(struct mm_call *call, struct mm_result *r)
+{
+    struct mm_client *c = call->c;
+    mm_cb cb = call->cb;
+    void *userdata = call->userdata;
+
+    c->stats.calls++;
+    if (r->outcome != MM_OK)
+        c->stats.failures++;
+    free_call(call);
+    if (cb)
+        cb(r, userdata);
+    cJSON_Delete(r->body);
+    r->body = NULL;
+    mw_error_reset(&r->err);
+}
+
+static void init_result(struct mm_result *r, enum mm_outcome outcome)
+{
+    *r = (struct mm_result){
+        .outcome = outcome, .error_id = "", .request_id = "", .retry_after_ms = -1};
+}
+
+/* Keeps the result until the timer tells it. */
+static void answer_call(struct mm_call *call, enum mm_outcome outcome, struct mw_error *err)
+{
+    init_result(&call->result, outcome);
+    if (err)
+        mw_error_move(&call->result.err, err);
+    append_call(&call->c->answered, call);
+    wake(call->c, 0);
+}
+
+static struct mm_call *new_call(struct mm_client *c, const char *method, const char *path, mm_cb cb,
+                                void *userdata)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = calloc(1, sizeof(*call));
+
+    if (!call)
+        return NULL;
+    call->c = c;
+    call->cb = cb;
+    call->userdata = userdata;
+    call->method = strdup(method);
+    call->path = mw_asprintf("/api/v4%s", path);
+    if (!call->method || !call->path)
+        return NULL;
+    return take_ptr(call);
+}
+
+/* ---- Sending ---- */
+
+static int set_token(struct mm_client *c, const char *token)
+{
+    MW_AUTOFREE char *header = token ? mw_asprintf("Authorization: Bearer %s", token) : NULL;
+    char *copy = token ? strdup(token) : NULL;
+
+    if (token && (!header || !copy)) {
+        mw_secret_free(take_ptr(header));
+        mw_secret_free(copy);
+        return -ENOMEM;
+    }
+    mw_secret_free(c->token);
+    mw_secret_free(c->auth_header);
+    c->token = copy;
+    c->auth_header = take_ptr(header);
+    return 0;
+}
+
+static int send_call(struct mm_call *call, struct mw_error *err)
+{
+    struct mm_client *c = call->c;
+    MW_AUTOFREE char *url = mw_asprintf("%s%s", c->endpoint, call->path);
+    const char *headers[] = {"Accept: application/json", call->is_login ? NULL : c->auth_header,
+                             NULL};
+    struct mw_http_request req = {
+        .method = call->method,
+        .url = url,
+        .headers = headers,
+        .body = call->body,
+        .body_len = call->body ? strlen(call->body) : 0,
+        .content_type = call->upload_path ? "application/octet-stream" : NULL,
+        .upload_path = call->upload_path,
+        .timeout_ms = call->upload_path ? MW_MAX(c->timeout_ms, UPLOAD_TIMEOUT_MS) : 0,
+        .cb = on_http,
+        .userdata = call,
+    };
+    int r;
+
+    if (!url)
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    r = mw_http_start(c->http, &req, &call->http, err);
+    if (r < 0)
+        return r;
+    call->token_generation = c->token_generation;
+    append_call(&c->running, call);
+    return 0;
+}
+
+static void fail_pending(struct mm_client *c, enum mm_outcome outcome, const struct mw_error *why)
+{
+    while (c->pending.first) {
+        struct mw_error err = MW_ERROR_INIT;
+
+        mw_error_set(&err, why->code ? why->code : -EIO, "%s", mw_error_text(why));
+        answer_call(c->pending.first, outcome, &err);
+    }
+}
+
+static void on_login(struct mm_client *c, struct mm_result *r, const char *token)
+{
+    c->signing_in = false;
+    if (r->outcome == MM_OK && token && set_token(c, token) == 0) {
+        c->token_generation++;
+        c->login_refused_until = 0;
+        mw_error_reset(&c->login_error);
+        return;
+    }
+    if (r->outcome == MM_OK) {
+        r->outcome = MM_BAD_ANSWER;
+        mw_error_set(&r->err, -EPROTO, "the server took the login but gave no session token");
+    }
+    mw_error_prefix(&r->err, "cannot sign in as %s", c->login);
+    /* Refused logins lock accounts: do not knock again at once. */
+    if (r->outcome != MM_UNREACHABLE && r->outcome != MM_AMBIGUOUS) {
+        c->login_refused_until = mw_clock_mono() + LOGIN_RETRY_MS;
+        mw_error_reset(&c->login_error);
+        mw_error_set(&c->login_error, -EACCES, "%s", mw_error_text(&r->err));
+    }
+    fail_pending(c, r->outcome, &r->err);
+}
+
+static int start_login(struct mm_client *c)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = new_call(c, "POST", "/users/login", NULL, NULL);
+    MW_AUTOJSON *body = cJSON_CreateObject();
+    struct mw_error err = MW_ERROR_INIT;
+    int r;
+
+    if (!call || !body || mw_json_add_str(body, "login_id", c->login) < 0 ||
+        mw_json_add_str(body, "password", c->password) < 0)
+        return -ENOMEM;
+    call->is_login = true;
+    call->body = mw_json_print(body);
+    if (!call->body)
+        return -ENOMEM;
+    r = send_call(call, &err);
+    if (r < 0) {
+        fail_pending(c, MM_UNREACHABLE, &err);
+        mw_error_reset(&err);
+        return 0;
+    }
+    call = NULL;
+    c->signing_in = true;
+    return 0;
+}
+
+/* Sends as far as it goes. Calls nobody back. */
+static void send_pending(struct mm_client *c)
+{
+    int64_t now = mw_clock_mono();
+
+    while (c->pending.first && c->running.n < c->max_concurrent && !c->signing_in) {
+        struct mm_call *call = c->pending.first;
+        struct mw_error err = MW_ERROR_INIT;
+
+        if (now < c->blocked_until) {
+            wake(c, c->blocked_until - now);
+            break;
+        }
+        if (!c->token) {
+            if (now < c->login_refused_until) {
+                fail_pending(c, MM_UNAUTHORIZED, &c->login_error);
+            } else if (start_login(c) < 0) {
+                mw_error_set(&err, -ENOMEM, "out of memory");
+                fail_pending(c, MM_UNREACHABLE, &err);
+                mw_error_reset(&err);
+            }
+            break;
+        }
+        if (send_call(call, &err) < 0)
+            answer_call(call, MM_UNREACHABLE, &err);
+    }
+}
+
+/* Gives one answer that did not come by wire. One a turn, because the callback may free the
+ * client. */
+static void tell_answered(struct mm_client *c)
+{
+    struct mm_call *call = c->answered.first;
+    struct mm_result r;
+
+    if (!call)
+        return;
+    r = call->result;
+    call->result = (struct mm_result){0};
+    if (call->next)
+        wake(c, 0);
+    finish_call(call, &r);
+}
+
+/* ---- Answers ---- */
+
+static bool looks_like_json(const struct mw_http_response *r)
+{
+    const char *p = mw_buf_str(&r->body);
+
+    while (isspace((unsigned char)*p))
+        p++;
+    return *p == '{' || *p == '[' || mw_starts_with(r->content_type, "application/json");
+}
+
+/* A string may not hold a NUL for us, yet a server on MySQL may have one in a message: read it as
+ * U+FFFD instead of losing the message. */
+static int parse_json(struct mw_buf *b, cJSON **ret, struct mw_error *err)
+{
+    char *p = b->data;
+
+    if (mw_json_parse(mw_buf_str(b), b->len, ret, NULL) == 0)
+        return 0;
+    while (p && (p = strstr(p, "\\u"))) {
+        bool escaped = false;
+
+        for (const char *q = p; q > b->data && q[-1] == '\\'; q--)
+            escaped = !escaped;
+        if (!escaped && strncmp(p, "\\u0000", 6) == 0)
+            memcpy(p, "\\ufffd", 6);
+        p += 2;
+    }
+    return mw_json_parse(mw_buf_str(b), b->len, ret, err);
+}
+
+static enum mm_outcome outcome_of_status(int status)
+{
+    switch (status) {
+    case 401:
+        return MM_UNAUTHORIZED;
+    case 403:
+        return MM_FORBIDDEN;
+    case 404:
+        return MM_NOT_FOUND;
+    case 501:
+        return MM_UNAVAILABLE;
+    }
+    if (status >= 500)
+        return MM_AMBIGUOUS;
+    return status >= 400 ? MM_REFUSED : MM_BAD_ANSWER;
+}
+
+/* "https://host" of a Location: the rest of it may hold anything. */
+static void say_redirect(const struct mm_call *call, int status, const char *location,
+                         struct mw_error *err)
+{
+    const char *host = location ? strstr(location, "://") : NULL;
+    size_t n = host ? (size_t)(host - location) + 3 : 0;
+
+    if (host)
+        n += strcspn(location + n, "/?#");
+    if (!host || memchr(location, '@', n))
+        mw_error_set(err, -EPROTO,
+                     "the server at %s answered %s with a redirect (%d): is the sub-path of the "
+                     "endpoint right?",
+                     call->c->endpoint, call->path, status);
+    else
+        mw_error_set(err, -EPROTO,
+                     "the server at %s redirects to %.*s (%d): the endpoint has the wrong scheme, "
+                     "host or sub-path",
+                     call->c->endpoint, (int)MW_MIN(n, 200), location, status);
+}
+
+/* Reads what the server answered into res. */
+static void read_answer(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
+                        struct mm_result *res)
+{
+    struct mm_client *c = call->c;
+    bool is_json = looks_like_json(r);
+    const char *html =
+        strstr(r->content_type, "html") ? "an HTML page" : "something else than JSON";
+    struct mw_error why = MW_ERROR_INIT;
+    int parsed = is_json ? parse_json(body, &res->body, &why) : -EINVAL;
+
+    if (r->status >= 200 && r->status < 300) {
+        if (parsed == 0 || r->status == 204) {
+            res->outcome = MM_OK;
+        } else {
+            res->outcome = MM_BAD_ANSWER;
+            if (is_json)
+                mw_error_set(&res->err, -EPROTO, "the server at %s answered %s with %s",
+                             c->endpoint, call->path, mw_error_text(&why));
+            else
+                mw_error_set(&res->err, -EPROTO,
+                             "the server at %s answered %s with %s: is the endpoint right, is a "
+                             "proxy in between?",
+                             c->endpoint, call->path, html);
+        }
+        mw_error_reset(&why);
+        return;
+    }
+    res->outcome = outcome_of_status(r->status);
+    if (r->status >= 300 && r->status < 400) {
+        say_redirect(call, r->status, r->header(r, "Location"), &res->err);
+    } else if (parsed == 0) {
+        const char *message = mw_json_str_or(res->body, "message", "");
+
+        res->error_id = mw_json_str_or(res->body, "id", "");
+        if (!*res->request_id)
+            res->request_id = mw_json_str_or(res->body, "request_id", "");
+        mw_error_set(&res->err, -EREMOTEIO, "%s %s: the server answered %d%s%.300s%s%.100s%s",
+                     call->method, call->path, r->status, *message ? ": " : "", message,
+                     *res->error_id ? " (" : "", res->error_id, *res->error_id ? ")" : "");
+    } else {
+        /* Not from Mattermost: whatever stands in front of it. Only these two mean the same from a
+         * proxy: the request as such is too large, or it does not work right now. */
+        if (r->status < 500 && r->status != 413 && r->status != 414)
+            res->outcome = MM_BAD_ANSWER;
+        mw_error_set(&res->err, -EPROTO, "the server at %s answered %d with %s: %s", c->endpoint,
+                     r->status, html,
+                     r->status >= 500 ? "Mattermost or a proxy in front of it does not work"
+                                      : "is the endpoint right, is a proxy in between?");
+    }
+    mw_error_reset(&why);
+}
+
+/* After a 429 everything waits, and the call that got it is sent again: it was not carried out. */
+static void on_rate_limit(struct mm_call *call, const struct mw_http_response *r)
+{
+    struct mm_client *c = call->c;
+    const char *reset = r->header(r, "X-Ratelimit-Reset");
+    int64_t wait = r->retry_after_ms;
+
+    if (wait < 0 && reset && isdigit((unsigned char)*reset))
+        wait = MW_MIN(strtoll(reset, NULL, 10), RATE_LIMIT_MAX_MS) * 1000;
+    wait = wait < 0 ? RATE_LIMIT_WAIT_MS : MW_MIN(MW_MAX(wait, 100), RATE_LIMIT_MAX_MS);
+    c->stats.rate_limited++;
+    c->blocked_until = MW_MAX(c->blocked_until, mw_clock_mono() + wait);
+    c->stats.waiting_until = mw_clock_now() + c->blocked_until - mw_clock_mono();
+    if (call->is_login) {
+        /* The calls that wait for it begin anew. */
+        c->signing_in = false;
+        free_call(call);
+    } else {
+        prepend_call(&c->pending, call);
+    }
+    wake(c, c->blocked_until - mw_clock_mono());
+}
+
+/* With login and password a 401 means that the session ended: sign in again, once a call. */
+static bool renew_token(struct mm_call *call)
+{
+    struct mm_client *c = call->c;
+
+    if (!c->login || call->is_login || call->renewed)
+        return false;
+    if (call->token_generation == c->token_generation && c->token && set_token(c, NULL) < 0)
+        return false;
+    call->renewed = true;
+    prepend_call(&c->pending, call);
+    wake(c, 0);
+    return true;
+}
+
+static void learn_from_headers(struct mm_client *c, const struct mw_http_response *r)
+{
+    const char *version;
+
+    if (r->date_ms > 0) {
+        /* The header has whole seconds; half of one is the best guess. */
+        c->clock_skew_ms = r->date_ms + 500 - mw_clock_now();
+        c->skew_known = true;
+    }
+    version = c->version ? NULL : r->header(r, "X-Version-Id");
+    if (version) {
+        /* "5.37.0.5.37.0.<hash>.false": the version is the first three numbers. Not knowing it for
+         * lack of memory is no harm. */
+        size_t n = 0;
+        int dots = 0;
+
+        while (version[n] && (version[n] != '.' || ++dots < 3))
+            n++;
+        c->version = strndup(version, n);
+    }
+}
+
+static void on_http(const struct mw_http_response *r, void *userdata)
+{
+    struct mm_call *call = userdata;
+    struct mm_client *c = call->c;
+    /* The contract lets the callback move the body out. */
+    MW_AUTOBUF body = r->body;
+    struct mm_result res;
+    MW_AUTOFREE char *request_id = NULL;
+
+    ((struct mw_http_response *)r)->body = (struct mw_buf){0};
+    call->http = NULL;
+    unlink_call(call);
+    init_result(&res, MM_CANCELED);
+    if (r->error == 0) {
+        const char *id = r->header(r, "X-Request-Id");
+
+        learn_from_headers(c, r);
+        if (r->status == 429) {
+            on_rate_limit(call, r);
+            return;
+        }
+        if (r->status == 401 && renew_token(call))
+            return;
+        request_id = id ? strdup(id) : NULL;
+        res.request_id = request_id ? request_id : "";
+        res.status = r->status;
+        res.retry_after_ms = r->retry_after_ms;
+        res.date_ms = r->date_ms;
+        read_answer(call, r, &body, &res);
+    } else {
+        if (r->error == -ECANCELED)
+            res.outcome = MM_CANCELED;
+        else if (r->error == -E2BIG)
+            res.outcome = MM_BAD_ANSWER;
+        else
+            res.outcome = r->phase == MW_HTTP_NOT_SENT ? MM_UNREACHABLE : MM_AMBIGUOUS;
+        mw_error_set(&res.err, r->error, "%s %s: %s", call->method, call->path,
+                     mw_error_text(&r->err));
+    }
+    if (call->is_login) {
+        const char *token = r->error == 0 ? r->header(r, "Token") : NULL;
+
+        call->cb = NULL;
+        on_login(c, &res, token && *token ? token : NULL);
+    }
+    if (!c->dead && (c->pending.first || c->answered.first))
+        wake(c, MW_MAX(c->blocked_until - mw_clock_mono(), 0));
+    finish_call(call, &res);
+}
+
+/* ---- Calls ---- */
+
+int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *body, mm_cb cb,
+            void *userdata)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = NULL;
+    MW_AUTOJSON *owned = body;
+
+    if (c->dead)
+        return -ECANCELED;
+    if (c->pending.n >= c->max_pending)
+        return -ENOBUFS;
+    call = new_call(c, method, path, cb, userdata);
+    if (!call)
+        return -ENOMEM;
+    if (owned) {
+        call->body = mw_json_print(owned);
+        if (!call->body)
+            return -ENOMEM;
+    }
+    append_call(&c->pending, take_ptr(call));
+    /* Sends at once when it can, without a turn of the loop; answers only come from the loop. */
+    if (c->token)
+        send_pending(c);
+    else
+        wake(c, 0);
+    return 0;
+}
+
+int mm_upload(struct mm_client *c, const char *channel_id, const char *path, const char *filename,
+              mm_cb cb, void *userdata)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = NULL;
+    MW_AUTOFREE char *name = mm_url_escape(filename), *id = mm_url_escape(channel_id);
+    MW_AUTOFREE char *target = NULL;
+
+    if (c->dead)
+        return -ECANCELED;
+    if (c->pending.n >= c->max_pending)
+        return -ENOBUFS;
+    if (!name || !id)
+        return -ENOMEM;
+    target = mw_asprintf("/files?channel_id=%s&filename=%s", id, name);
+    call = target ? new_call(c, "POST", target, cb, userdata) : NULL;
+    if (!call || !(call->upload_path = strdup(path)))
+        return -ENOMEM;
+    append_call(&c->pending, take_ptr(call));
+    wake(c, 0);
+    return 0;
+}
+
+int mm_answer_later(struct mm_client *c, cJSON *body, mm_cb cb, void *userdata)
+{
+    struct mm_call *call;
+
+    if (c->dead || !(call = new_call(c, "", "", cb, userdata))) {
+        cJSON_Delete(body);
+        return c->dead ? -ECANCELED : -ENOMEM;
+    }
+    answer_call(call, MM_OK, NULL);
+    call->result.body = body;
+    return 0;
+}
+
+void mm_cancel(struct mm_client *c, const void *userdata)
+{
+    struct mm_call_list *lists[] = {&c->pending, &c->running, &c->answered};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++)
+        for (struct mm_call *call = lists[i]->first; call; call = call->next)
+            if (call->userdata == userdata)
+                call->cb = NULL;
+    for (struct mm_op *op = c->ops; op; op = op->next)
+        if (op->userdata == userdata)
+            op->cb = NULL;
+}
+
+char *mm_url_escape(const char *s)
+{
+    MW_AUTOBUF b = {0};
+
+    for (; *s; s++) {
+        if (isalnum((unsigned char)*s) || strchr("-._~", *s))
+            mw_buf_putc(&b, *s);
+        else
+            mw_buf_printf(&b, "%%%02X", (unsigned char)*s);
+    }
+    return mw_buf_take(&b);
+}
+
+/* ---- Operations of several calls ---- */
+
+void mm_op_init(struct mm_op *op, struct mm_client *c, mm_cb cb, void *userdata,
+                void (*free_fn)(struct mm_op *op))
+{
+    *op =
+        (struct mm_op){.c = c, .cb = cb, .userdata = userdata, .free_fn = free_fn, .next = c->ops};
+    if (c->ops)
+        c->ops->prev = op;
+    c->ops = op;
+}
+
+void mm_op_drop(struct mm_op *op)
+{
+    *(op->prev ? &op->prev->next : &op->c->ops) = op->next;
+    if (op->next)
+        op->next->prev = op->prev;
+    op->free_fn(op);
+}
+
+void mm_op_finish(struct mm_op *op, struct mm_result *r)
+{
+    mm_cb cb = op->cb;
+    void *userdata = op->userdata;
+
+    mm_op_drop(op);
+    if (cb)
+        cb(r, userdata);
+}
+
+void mm_op_finish_body(struct mm_op *op, cJSON *body)
+{
+    struct mm_result r;
+
+    if (!body) {
+        mm_op_fail(op, MM_UNREACHABLE, -ENOMEM, "out of memory");
+        return;
+    }
+    init_result(&r, MM_OK);
+    r.body = body;
+    mm_op_finish(op, &r);
+    cJSON_Delete(r.body);
+}
+
+void mm_op_fail(struct mm_op *op, enum mm_outcome outcome, int code, const char *fmt, ...)
+{
+    MW_AUTOFREE char *text = NULL;
+    struct mm_result r;
+    va_list ap;
+
+    init_result(&r, outcome);
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    mw_error_set(&r.err, code, "%s", text ? text : "out of memory");
+    mm_op_finish(op, &r);
+    mw_error_reset(&r.err);
+}
+
+/* ---- The client itself ---- */
+
+static void free_client(struct mm_client *c)
+{
+    mw_secret_free(c->token);
+    mw_secret_free(c->auth_header);
+    mw_secret_free(c->password);
+    free(c->endpoint);
+    free(c->login);
+    free(c->user_agent);
+    free(c->user_id);
+    free(c->user_name);
+    free(c->version);
+    free(c->site_url);
+    mw_error_reset(&c->login_error);
+    mm_cache_deinit(&c->cache);
+    free(c);
+}
+MW_DEFINE_CLEANUP(struct mm_client *, free_client, free_client_p)
+
+int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct mm_client **ret,
+                  struct mw_error *err)
+{
+    MW_CLEANUP(free_client_p) struct mm_client *c = NULL;
+    struct mw_http_params http;
+    int r;
+
+    if (!params->endpoint || (!params->token && !(params->login && params->password)))
+        return mw_error_set(err, -EINVAL,
+                            "a bot needs an endpoint, and a bot_token or login and password");
+    /* It becomes a header line. */
+    if (params->token &&
+        (!*params->token || params->token[strcspn(params->token, " \t\r\n")] != '\0'))
+        return mw_error_set(err, -EINVAL, "the token is empty or holds white space");
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    c->loop = loop;
+    c->max_concurrent = params->max_concurrent ? params->max_concurrent : DEFAULT_CONCURRENT;
+    c->max_pending = params->max_pending ? params->max_pending : DEFAULT_PENDING;
+    c->timeout_ms = params->timeout_ms;
+    c->max_post_chars = DEFAULT_MAX_POST;
+    c->file_attachments = true;
+    c->has_all_channels_route = true;
+    mm_cache_init(&c->cache, CACHE_LIMIT);
+    r = mm_endpoint_parse(params->endpoint, &c->endpoint, err);
+    if (r < 0)
+        return r;
+    if ((params->token && set_token(c, params->token) < 0) ||
+        (!params->token && (mw_str_set(&c->login, params->login) < 0 ||
+                            mw_str_set(&c->password, params->password) < 0)))
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    http = (struct mw_http_params){
+        .tls = params->tls,
+        .proxy = params->proxy,
+        .timeout_ms = params->timeout_ms,
+        .user_agent = params->user_agent ? params->user_agent : "matterwire",
+        .max_connections = c->max_concurrent,
+    };
+    r = mw_http_new(loop, &http, &c->http, err);
+    if (r < 0)
+        return r;
+    uv_timer_init(loop, &c->timer);
+    c->timer.data = c;
+    *ret = take_ptr(c);
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free_client(handle->data);
+}
+
+void mm_client_free(struct mm_client *c)
+{
+    struct mm_call_list *lists[] = {&c->pending, &c->answered};
+
+    if (!c || c->dead)
+        return;
+    c->dead = true;
+    uv_timer_stop(&c->timer);
+    /* Calls on the wire end with -ECANCELED inside. */
+    mw_http_free(take_ptr(c->http));
+    for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++) {
+        while (lists[i]->first) {
+            struct mm_result r;
+
+            init_result(&r, MM_CANCELED);
+            mw_error_set(&r.err, -ECANCELED, "the client was closed");
+            finish_call(lists[i]->first, &r);
+        }
+    }
+    uv_close((uv_handle_t *)&c->timer, on_timer_closed);
+}
+
+void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret)
+{
+    *ret = c->stats;
+    ret->in_flight = c->running.n;
+    ret->pending = c->pending.n;
+    if (mw_clock_mono() >= c->blocked_until)
+        ret->waiting_until = 0;
+}
+
+void mm_client_server(const struct mm_client *c, struct mm_server_info *ret)
+{
+    *ret = (struct mm_server_info){
+        .version = c->version ? c->version : "",
+        .site_url = c->site_url ? c->site_url : "",
+        .max_post_chars = c->max_post_chars,
+        .max_file_bytes = c->max_file_bytes,
+        .file_attachments = c->file_attachments,
+        .clock_skew_ms = c->clock_skew_ms,
+    };
+}
+
+const char *mm_client_user_id(const struct mm_client *c)
+{
+    return c->user_id ? c->user_id : "";
+}
+
+const char *mm_client_user_name(const struct mm_client *c)
+{
+    return c->user_name ? c->user_name : "";
+}
+
+bool mm_client_is_bot(const struct mm_client *c)
+{
+    return c->is_bot;
+}
+
+const char *mm_client_endpoint(const struct mm_client *c)
+{
+    return c->endpoint;
+}
+
+const char *mm_client_token(const struct mm_client *c)
+{
+    return c->token ? c->token : "";
+}
+
+const struct mm_user_info *mm_cached_user(const struct mm_client *c, const char *id)
+{
+    return mw_map_get(&c->cache.users, id);
+}
+
+const struct mm_channel_info *mm_cached_channel(const struct mm_client *c, const char *id)
+{
+    return mw_map_get(&c->cache.channels, id);
+}
+
+const struct mm_team_info *mm_cached_team(const struct mm_client *c, const char *id)
+{
+    return mw_map_get(&c->cache.teams, id);
+}
+
+int mm_learn_user(struct mm_client *c, const struct mm_user *u)
+{
+    return mm_cache_user(&c->cache, u);
+}
+
+int mm_learn_channel(struct mm_client *c, const struct mm_channel *ch)
+{
+    return mm_cache_channel(&c->cache, ch);
+}
+
+int mm_learn_team(struct mm_client *c, const struct mm_team *t)
+{
+    return mm_cache_team(&c->cache, t);
+}
+
+void mm_forget_channel(struct mm_client *c, const char *id)
+{
+    mw_map_remove(&c->cache.channels, id);
+}
+
+char *mm_permalink(const struct mm_client *c, const char *team_name, const char *post_id)
+{
+    return mw_asprintf("%s/%s/pl/%s", c->endpoint, *team_name ? team_name : "_redirect", post_id);
+}
