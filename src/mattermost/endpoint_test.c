@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <string.h>
-
+#include "base/test.h"
 #include "mattermost/endpoint.h"
 
 #define ID "a1b2c3d4e5f6g7h8i9j0klmnop"

@@ -142,18 +142,18 @@ static const char *hard_cut(const char *s, const char *cut, const char *end)
 }
 
 /* Where to cut s..end so that at most `limit` characters stay: at a newline, else at white space,
- * else between characters. */
-static const char *find_cut(const char *s, const char *end, size_t limit)
+ * else between characters; behind `floor`, if it can be. */
+static const char *find_cut(const char *s, const char *floor, const char *end, size_t limit)
 {
     const char *max = skip_chars(s, end, limit), *p;
     const char *low = skip_chars(s, end, limit / 4);
 
     if (max == end)
         return end;
-    for (p = max; p > low; p--)
+    for (p = max; p > low && p > floor; p--)
         if (*p == '\n')
             return p;
-    for (p = max; p > s; p--)
+    for (p = max; p > floor; p--)
         if (*p == ' ' || *p == '\t' || *p == '\n')
             return p;
     return hard_cut(s, max, end);
@@ -187,15 +187,18 @@ static const char *take_part(const char *s, const char *end, size_t max_chars, s
                              struct mw_buf *out)
 {
     size_t head = fence->line ? count_chars(fence->line, fence->len) + 1 : 0, tail = 0;
-    const char *cut, *next;
+    const char *cut, *next, *floor = s;
     struct fence f;
 
+    /* An opening line does not stand alone. */
+    if (!fence->line && read_fence(s, line_end(s, end), fence, max_chars, &f))
+        floor = MW_MIN(line_end(s, end) + 1, end);
     /* Closing the fence takes room, which may move the cut, which may change the fence. */
     for (;;) {
         size_t need = 0;
 
         f = *fence;
-        cut = find_cut(s, end, max_chars - head - tail);
+        cut = find_cut(s, floor, end, max_chars - head - tail);
         if (cut < end)
             cut = scan_fences(s, cut, end, max_chars, &f);
         if (cut < end && f.line)

@@ -1,12 +1,5 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <string.h>
-
 #include "base/buf.h"
+#include "base/test.h"
 #include "base/utf8.h"
 #include "mattermost/split.h"
 
