@@ -44,6 +44,17 @@ export class Feed {
   }
 }
 
+// A bare event socket, signed in by header; resolves once it is open.
+export async function openSocket(url, token, query = '', onMessage = () => {}) {
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/api/v4/websocket${query}`, {
+    headers: { Authorization: `Bearer ${token}` },
+  });
+  socket.on('message', onMessage);
+  await within(new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject)), 'the socket to open');
+  socket.on('error', () => {}); // what breaks it off is told by its close
+  return socket;
+}
+
 export class Person {
   constructor(url, user, token) {
     this.url = url;

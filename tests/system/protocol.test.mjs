@@ -2,7 +2,7 @@
 // a real server: that is how the sandbox is held to the real thing.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Person } from '../lib/client.mjs';
+import { Feed, Person, openSocket } from '../lib/client.mjs';
 import { Server, World } from '../lib/server.mjs';
 
 let server, world, ann, bob, bot;
@@ -388,17 +388,12 @@ describe('the event socket', () => {
   });
 
   test('a socket that breaks off resumes where it was', async () => {
-    const { default: WebSocket } = await import('ws');
-    const open = (query) => {
-      const socket = new WebSocket(`${server.url.replace(/^http/, 'ws')}/api/v4/websocket${query}`, {
-        headers: { Authorization: `Bearer ${bot.token}` },
-      });
-      const frames = new (bot.events.constructor)();
-      socket.on('message', (data) => frames.push(JSON.parse(data)));
-      socket.on('error', () => {});
+    const open = async (query) => {
+      const frames = new Feed();
+      const socket = await openSocket(server.url, bot.token, query, (data) => frames.push(JSON.parse(data)));
       return { socket, frames };
     };
-    const first = open('');
+    const first = await open('');
     const hello = await first.frames.find((f) => f.event === 'hello', 'hello');
     assert.equal(hello.seq, 0);
     assert.ok(isId(hello.data.connection_id));
@@ -407,7 +402,7 @@ describe('the event socket', () => {
     first.socket.terminate();
     await new Promise((resolve) => first.socket.on('close', resolve));
     const missed = await ann.post(world.channel, 'during the break');
-    const again = open(`?connection_id=${hello.data.connection_id}&sequence_number=${last.seq + 1}`);
+    const again = await open(`?connection_id=${hello.data.connection_id}&sequence_number=${last.seq + 1}`);
     const found = await again.frames.find((f) => f.event === 'posted' || f.event === 'hello', 'a frame after resuming');
     if (found.event === 'posted') {
       assert.equal(found.seq, last.seq + 1);
