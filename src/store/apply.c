@@ -45,7 +45,8 @@ static const char *const sql[MW_ST_COUNT] = {
     [MW_ST_TASK_ADD] = "INSERT INTO task (event_id, state, attempts, created_at, updated_at, bot,"
                        " handler, conversation, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [MW_ST_TASK_START] = "UPDATE task SET attempts = attempts + 1, updated_at = ? WHERE id = ?",
-    [MW_ST_TASK_END] = "UPDATE task SET state = ?1, updated_at = ?2, error = ?4 WHERE id = ?3",
+    [MW_ST_TASK_END] = "UPDATE task SET state = ?1, updated_at = ?2, error = ?4,"
+                       " attempts = attempts - (?1 = 1 AND attempts > 0) WHERE id = ?3",
     [MW_ST_OUTBOX_ADD] =
         "INSERT INTO outbox (event_id, not_before, created_at, updated_at, bot, key, kind,"
         " conversation, channel_id, payload, state, attempts, first_tried_at, result_id, error)"

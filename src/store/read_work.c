@@ -276,23 +276,43 @@ int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_
     return mw_query_end(&q, NULL);
 }
 
-int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, void *userdata)
+/* The one row of a query that is bound already. */
+static int one_outbox(struct mw_query *q, mw_outbox_row_cb cb, void *userdata)
 {
     struct mw_outbox o;
+    bool found = mw_query_next(q);
+    int r;
+
+    if (found) {
+        read_outbox(q->st, &o);
+        cb(&o, userdata);
+    }
+    r = mw_query_end(q, NULL);
+    return r < 0 ? r : !found;
+}
+
+int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, void *userdata)
+{
     struct mw_query q;
-    bool found;
     int r = mw_query_begin(&q, &s->reader, SELECT_OUTBOX " WHERE id = :id", NULL);
 
     if (r < 0)
         return r;
     mw_query_int(&q, ":id", id);
-    found = mw_query_next(&q);
-    if (found) {
-        read_outbox(q.st, &o);
-        cb(&o, userdata);
-    }
-    r = mw_query_end(&q, NULL);
-    return r < 0 ? r : !found;
+    return one_outbox(&q, cb, userdata);
+}
+
+int mw_store_outbox_key(struct mw_store *s, const char *bot, const char *key, mw_outbox_row_cb cb,
+                        void *userdata)
+{
+    struct mw_query q;
+    int r = mw_query_begin(&q, &s->reader, SELECT_OUTBOX " WHERE bot = :bot AND key = :key", NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":bot", bot);
+    mw_query_text(&q, ":key", key);
+    return one_outbox(&q, cb, userdata);
 }
 
 int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,

@@ -159,6 +159,7 @@ struct mw_task {
 int mw_tx_task_add(struct mw_tx *tx, const struct mw_task *t);
 /* Counts one more attempt. */
 int mw_tx_task_start(struct mw_tx *tx, int64_t task_id);
+/* MW_TASK_PENDING gives the attempt back: it was stopped, not lost, and does not count. */
 int mw_tx_task_end(struct mw_tx *tx, int64_t task_id, enum mw_task_state state, const char *error);
 typedef bool (*mw_task_row_cb)(const struct mw_task *t, void *userdata);
 /* Oldest first; state 0 = all. */
@@ -205,6 +206,9 @@ typedef bool (*mw_outbox_row_cb)(const struct mw_outbox *o, void *userdata);
 int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_t after_id,
                     unsigned limit, mw_outbox_row_cb cb, void *userdata);
 int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, void *userdata);
+/* The row that has this key; returns 1 when there is none. */
+int mw_store_outbox_key(struct mw_store *s, const char *bot, const char *key, mw_outbox_row_cb cb,
+                        void *userdata);
 int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
                           int64_t *ret);
 

@@ -155,6 +155,14 @@ static void task_life(void **state)
     assert_string_equal(tasks(f, "b2", 0), "");
     assert_int_equal(mw_store_task_count(f->store, "b1", MW_TASK_PENDING, &n), 0);
     assert_int_equal(n, 1);
+    /* Stopped, not ended: the attempt does not count. */
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_end(tx, 1, MW_TASK_PENDING, NULL), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(tasks(f, "b1", MW_TASK_PENDING), "1/3/b1/h/r1/1/0/ ");
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_start(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), 0);
     tx = test_tx(f);
     assert_int_equal(mw_tx_task_end(tx, 1, MW_TASK_FAILED, "exit code 1"), 0);
     assert_int_equal(test_commit(f, tx), 0);
@@ -210,6 +218,7 @@ static void outbox_life(void **state)
     struct mw_tx *tx = test_tx(f);
     int64_t n = -1, second;
     char expected[256];
+    MW_AUTOBUF found;
 
     assert_int_equal(mw_tx_outbox_add(tx, &o), 0);
     assert_int_equal(test_commit(f, tx), 0);
@@ -232,6 +241,10 @@ static void outbox_life(void **state)
 
     assert_string_equal(outbox(f, "b1", 1u << MW_OUTBOX_PENDING),
                         "1/b1/k1/post/r1/c1/{}/4/1/0/9/0// ");
+    mw_buf_init(&found, 0);
+    assert_int_equal(mw_store_outbox_key(f->store, "b1", "k1", keep_outbox, &found), 0);
+    assert_string_equal(mw_buf_str(&found), "1/b1/k1/post/r1/c1/{}/4/1/0/9/0// ");
+    assert_int_equal(mw_store_outbox_key(f->store, "b3", "k1", keep_outbox, &found), 1);
     tx = test_tx(f);
     assert_int_equal(
         mw_tx_outbox_update(tx, 1, MW_OUTBOX_SENDING, 1, 20, 15, NULL, "timeout", NULL), 0);
