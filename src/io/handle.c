@@ -57,6 +57,11 @@ void mw_timer_stop(struct mw_timer *t)
     uv_timer_stop(&t->uv);
 }
 
+bool mw_timer_active(const struct mw_timer *t)
+{
+    return uv_is_active((const uv_handle_t *)&t->uv);
+}
+
 static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct mw_watch *w = (struct mw_watch *)uv;

@@ -21,6 +21,7 @@ void mw_timer_free(struct mw_timer *t);
 /* Fires once after `ms` (0 or less = in the next round of the loop); replaces an earlier start. */
 void mw_timer_start(struct mw_timer *t, int64_t ms);
 void mw_timer_stop(struct mw_timer *t);
+bool mw_timer_active(const struct mw_timer *t);
 
 struct mw_watch;
 
