@@ -1,0 +1,169 @@
+#include "gateway/effect.h"
+
+#include "base/str.h"
+
+/* The server drops a second post with the same pending_post_id for 30 s; the key makes it the same
+ * for every try of a row. */
+static char *pending_post_id(const char *user_id, const char *key)
+{
+    uint64_t h = 14695981039346656037ull; /* FNV-1a */
+
+    for (const char *p = key; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211ull;
+    return mw_asprintf("%s:%016llx", user_id, (unsigned long long)h);
+}
+
+/* The payload's props with our key among them. */
+static cJSON *keyed_props(const struct gw_effect *e)
+{
+    const cJSON *given = mw_json_obj(e->payload, "props");
+    MW_AUTOJSON *props = given ? cJSON_Duplicate(given, true) : cJSON_CreateObject();
+
+    if (!props)
+        return NULL;
+    cJSON_DeleteItemFromObjectCaseSensitive(props, GW_KEY_PROP);
+    if (mw_json_add_str(props, GW_KEY_PROP, e->key))
+        return NULL;
+    return take_ptr(props);
+}
+
+static int call_post(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    MW_AUTOJSON *body = cJSON_CreateObject();
+    MW_AUTOFREE char *pending = pending_post_id(mm_client_user_id(c), e->key);
+    const cJSON *file_ids = mw_json_arr(e->payload, "file_ids");
+
+    if (!body || !pending)
+        return -ENOMEM;
+    if (mw_json_add_str(body, "channel_id", e->channel_id) |
+        mw_json_add_str(body, "root_id", mw_json_str_or(e->payload, "root_id", "")) |
+        mw_json_add_str(body, "message", mw_json_str_or(e->payload, "message", "")) |
+        mw_json_add(body, "props", keyed_props(e)) |
+        mw_json_add_str(body, "pending_post_id", pending))
+        return -ENOMEM;
+    if (file_ids && mw_json_add(body, "file_ids", cJSON_Duplicate(file_ids, true)))
+        return -ENOMEM;
+    return mm_call(c, "POST", "/posts", take_ptr(body), cb, userdata);
+}
+
+/* Calls on a post that exists: METHOD format(post_id ...). */
+static int call_path(struct mm_client *c, const char *method, char *path, cJSON *body, mm_cb cb,
+                     void *userdata)
+{
+    MW_AUTOFREE char *owned = path;
+
+    if (!owned) {
+        cJSON_Delete(body);
+        return -ENOMEM;
+    }
+    return mm_call(c, method, owned, body, cb, userdata);
+}
+
+static int call_edit(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+    const char *message = mw_json_str(e->payload, "message");
+    const cJSON *props = mw_json_obj(e->payload, "props");
+    MW_AUTOJSON *body = cJSON_CreateObject();
+
+    if (!post_id)
+        return -EINVAL;
+    if (!body || (message && mw_json_add_str(body, "message", message)) ||
+        (props && mw_json_add(body, "props", cJSON_Duplicate(props, true))))
+        return -ENOMEM;
+    return call_path(c, "PUT", mw_asprintf("/posts/%s/patch", post_id), take_ptr(body), cb,
+                     userdata);
+}
+
+static int call_delete(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+
+    if (!post_id)
+        return -EINVAL;
+    return call_path(c, "DELETE", mw_asprintf("/posts/%s", post_id), NULL, cb, userdata);
+}
+
+static int call_reaction_add(struct mm_client *c, const struct gw_effect *e, mm_cb cb,
+                             void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+    const char *emoji = mw_json_str(e->payload, "emoji_name");
+    MW_AUTOJSON *body = cJSON_CreateObject();
+
+    if (!post_id || !emoji)
+        return -EINVAL;
+    if (!body ||
+        (mw_json_add_str(body, "user_id", mm_client_user_id(c)) |
+         mw_json_add_str(body, "post_id", post_id) | mw_json_add_str(body, "emoji_name", emoji)))
+        return -ENOMEM;
+    return mm_call(c, "POST", "/reactions", take_ptr(body), cb, userdata);
+}
+
+static int call_reaction_remove(struct mm_client *c, const struct gw_effect *e, mm_cb cb,
+                                void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+    const char *emoji = mw_json_str(e->payload, "emoji_name");
+
+    if (!post_id || !emoji || strchr(emoji, '/'))
+        return -EINVAL;
+    return call_path(
+        c, "DELETE",
+        mw_asprintf("/users/%s/posts/%s/reactions/%s", mm_client_user_id(c), post_id, emoji), NULL,
+        cb, userdata);
+}
+
+static const struct gw_effect_kind kinds[] = {
+    {.name = "post", .look = true, .call = call_post},
+    {.name = "edit", .call = call_edit},
+    {.name = "delete", .gone_is_done = true, .call = call_delete},
+    {.name = "reaction_add", .call = call_reaction_add},
+    {.name = "reaction_remove", .gone_is_done = true, .call = call_reaction_remove},
+};
+
+const struct gw_effect_kind *gw_effect_kind_find(const char *name)
+{
+    for (size_t i = 0; i < MW_ARRAY_LEN(kinds); i++) {
+        if (mw_streq(kinds[i].name, name))
+            return &kinds[i];
+    }
+    return NULL;
+}
+
+bool gw_effect_is_post(const cJSON *post, const char *user_id, const char *key)
+{
+    /* Anybody can write props; only a post of our own account counts. */
+    return mw_streq(mw_json_str(post, "user_id"), user_id) &&
+           mw_streq(mw_json_str(mw_json_obj(post, "props"), GW_KEY_PROP), key);
+}
+
+bool gw_effect_next_file(const struct gw_effect *e, const char **ret_name, const char **ret_path,
+                         const char **ret_inline)
+{
+    const cJSON *files = mw_json_arr(e->payload, "files");
+    const cJSON *done = mw_json_arr(e->payload, "file_ids");
+    const cJSON *file =
+        files ? cJSON_GetArrayItem(files, done ? cJSON_GetArraySize(done) : 0) : NULL;
+
+    if (!file)
+        return false;
+    *ret_name = mw_json_str_or(file, "name", "file");
+    *ret_path = mw_json_str(file, "path");
+    *ret_inline = mw_json_str(file, "inline");
+    return true;
+}
+
+int gw_effect_file_done(struct gw_effect *e, const char *file_id)
+{
+    cJSON *done = cJSON_GetObjectItemCaseSensitive(e->payload, "file_ids");
+
+    if (!done) {
+        MW_AUTOJSON *list = cJSON_CreateArray();
+
+        if (!list || mw_json_push(list, cJSON_CreateString(file_id)))
+            return -ENOMEM;
+        return mw_json_add(e->payload, "file_ids", take_ptr(list));
+    }
+    return mw_json_push(done, cJSON_CreateString(file_id));
+}

@@ -1,0 +1,173 @@
+/*
+ * What the gateway's own files share. Nothing outside src/gateway includes this.
+ *
+ *   gateway.c   life: new, stop, free; the store's callbacks
+ *   reload.c    puts a config into force (also the first one)
+ *   bot.c       one bot: client, session, names; events into the journal
+ *   route.c     which events run a handler
+ *   dispatch.c  the route consumer: journal -> tasks -> handler runs -> outbox rows
+ *   answer.c    an answer as outbox rows
+ *   outbox.c    the sender; effect.c its table of kinds
+ *   send.c      gw_send        consumer.c  gw_consumer_*        status.c  the JSON trees
+ */
+#ifndef MW_GATEWAY_INTERNAL_H
+#define MW_GATEWAY_INTERNAL_H
+
+#include "base/map.h"
+#include "gateway/gateway.h"
+#include "gateway/names.h"
+#include "gateway/outbox.h"
+#include "gateway/route.h"
+#include "io/handle.h"
+#include "mattermost/session.h"
+
+#define GW_MAX_CONSUMERS 256  /* readers at a time */
+#define GW_MAX_SENDS     1024 /* gw_send calls that wait at a time */
+
+struct gw_dispatch;
+struct gw_conversation;
+struct gw_pending_send;
+
+/* A handler of the config at run time, by name; lives until the gateway ends, so that runs and
+ * counters survive a reload. */
+struct gw_handler {
+    char *name;
+    const struct gw_handler_config *config; /* NULL = no longer in the config */
+    const struct gw_handler_type *type;
+    unsigned running;
+    struct gw_conversation *wait_head, *wait_tail; /* that wait for a free place */
+    unsigned waiting;
+    int64_t ended[GW_HANDLER_CANCELED + 1]; /* by enum gw_handler_end */
+    char *last_error;
+    int64_t last_error_at;
+};
+
+struct gw_bot {
+    struct gw *gw;
+    char *name;
+    const struct gw_bot_config *config; /* NULL once it is removed */
+    bool removed;
+    bool configured; /* names and routes are those of the config */
+
+    struct mm_client *client;
+    struct mm_session *session;
+    enum mm_session_state state;
+    char *reason; /* why it is not online; NULL = none */
+    int64_t since;
+    int reported; /* last CONNECTION event: 0 none yet, 1 online, -1 offline */
+    int64_t synced_stored;
+    bool waits_for_names, waits_for_store; /* the session is paused */
+
+    struct gw_names names;
+    struct mw_map channels; /* ids to follow; not used when the config names none */
+    struct gw_route route;
+    int64_t verdicts[GW_VERDICTS];
+
+    struct mw_tx *tx; /* events of this round of the loop */
+    unsigned commits; /* under way */
+    bool broken;      /* events could not be recorded: the session starts again */
+    struct mw_timer *timer;
+    struct gw_sender *sender;
+    struct gw_dispatch *dispatch;
+};
+
+struct gw_flush;
+
+struct gw {
+    uv_loop_t *loop;
+    struct gw_config *config;
+    const struct gw_handler_type *const *types;
+    struct mw_store *store;
+    int64_t started_at;
+
+    struct gw_bot **bots; /* in the config's order */
+    size_t n_bots;
+    struct gw_bot **gone; /* removed, but something of theirs is under way */
+    size_t n_gone;
+    struct mw_map handlers; /* name -> struct gw_handler */
+
+    struct gw_flush *flush;
+    struct mw_timer *start_timer;
+    struct mw_timer *reap_timer;
+    struct mw_timer *sync_timer;
+
+    struct gw_consumer *consumers;
+    unsigned n_consumers;
+    struct mw_timer *consumer_timer;
+    struct gw_pending_send *sends;
+    unsigned n_sends;
+
+    bool stopping, stopped;
+    struct mw_timer *stop_timer;
+    void (*stop_done)(void *userdata);
+    void *stop_userdata;
+};
+
+/* ---- gateway.c ---- */
+/* Something ended: look whether removed bots can go and whether the stop is complete. */
+void gw_reap_later(struct gw *gw);
+/* The transaction of this round has events of a bot: commit it when the round ends. */
+void gw_flush_later(struct gw *gw);
+void gw_handler_free(void *handler);
+
+/* ---- reload.c ---- */
+int gw_apply_config(struct gw *gw, struct gw_config *config, struct mw_error *err);
+
+/* ---- bot.c ---- */
+int gw_bot_new(struct gw *gw, const char *name, struct gw_bot **ret, struct mw_error *err);
+void gw_bot_free(struct gw_bot *bot);
+/* (Re)connects under bot->config. */
+void gw_bot_connect(struct gw_bot *bot);
+void gw_bot_close_session(struct gw_bot *bot);
+void gw_bot_disconnect(struct gw_bot *bot); /* the session, then the client with its calls */
+/* Puts a config into force, disconnected. Without memory it says so and tries again. */
+void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config);
+void gw_bot_flush(struct gw_bot *bot);
+void gw_bot_pause(struct gw_bot *bot);
+void gw_bot_unpause(struct gw_bot *bot);
+void gw_bot_store_synced(struct gw_bot *bot);
+bool gw_bot_busy(const struct gw_bot *bot);
+const char *gw_bot_state(const struct gw_bot *bot);
+/* Why the bot cannot reach its server now, as a sentence. */
+const char *gw_bot_trouble(const struct gw_bot *bot);
+
+/* ---- dispatch.c ---- */
+int gw_dispatch_new(struct gw_bot *bot, struct gw_dispatch **ret, struct mw_error *err);
+void gw_dispatch_free(struct gw_dispatch *d); /* only when it is not busy */
+/* The journal, the names or the config changed. */
+void gw_dispatch_wake(struct gw_dispatch *d);
+void gw_dispatch_stop(struct gw_dispatch *d); /* start nothing more */
+void gw_dispatch_cancel(struct gw_dispatch *d);
+bool gw_dispatch_busy(const struct gw_dispatch *d);
+struct gw_dispatch_stats {
+    int64_t cursor;
+    unsigned conversations, running, tasks; /* in memory */
+};
+void gw_dispatch_get_stats(const struct gw_dispatch *d, struct gw_dispatch_stats *ret);
+
+/* ---- answer.c ---- */
+struct gw_post {
+    const char *bot, *key, *channel_id, *root_id, *conversation, *text;
+    int64_t event_id;
+    size_t max_chars;
+    const char *const *files; /* local paths, NULL-terminated; may be NULL */
+    const cJSON *props;       /* NULL = none */
+    bool long_as_file;        /* more than GW_MAX_PARTS parts go up as answer.md */
+};
+#define GW_MAX_PARTS 5
+/* Adds the outbox rows of a message: KEY, KEY.1, KEY.2 ... Returns 0 or -ENOMEM. */
+int gw_post_add(struct mw_tx *tx, const struct gw_post *post, size_t *ret_parts);
+/* The key of part n. Allocated. */
+char *gw_part_key(const char *key, size_t n);
+
+/* ---- send.c ---- */
+void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d);
+/* Ends what waits: of one bot, or of all (NULL). */
+void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why);
+
+/* ---- consumer.c ---- */
+void gw_consumers_commit(struct gw *gw);
+void gw_consumers_live(struct gw *gw, const struct mw_event *ev);
+int gw_consumers_json(struct gw *gw, cJSON *array);
+
+#endif

@@ -1,0 +1,590 @@
+/*
+ * gw_send: resolve where to, commit to the outbox, wait for the delivery.
+ *
+ *   root given?  -> the journal knows the post, or ask the server -> channel and thread root
+ *   channel name -> ask the server (an id is taken as it is)
+ */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "gateway/internal.h"
+
+#define DEFAULT_WAIT_MS 15000
+
+enum stage { RESOLVING, COMMITTING, WAITING };
+
+struct gw_pending_send {
+    struct gw_pending_send *next;
+    struct gw *gw;
+    struct gw_bot *bot;
+    enum stage stage;
+    bool dropped; /* answered; only a callback is still to come */
+    char *channel, *root, *text, *key;
+    char **files;
+    cJSON *props;
+    int64_t wait_ms;
+    struct mw_timer *timer;
+    gw_cb cb;
+    void *userdata;
+
+    char channel_id[64], root_id[64];
+    size_t parts, left;
+    char **post_ids; /* by part; NULL until delivered */
+    bool existed;
+};
+
+static void send_free(struct gw_pending_send *p)
+{
+    if (!p)
+        return;
+    mw_timer_free(p->timer);
+    for (size_t i = 0; p->files && p->files[i]; i++)
+        free(p->files[i]);
+    for (size_t i = 0; p->post_ids && i < p->parts; i++)
+        free(p->post_ids[i]);
+    free(p->files);
+    free(p->post_ids);
+    free(p->channel);
+    free(p->root);
+    free(p->text);
+    free(p->key);
+    cJSON_Delete(p->props);
+    free(p);
+}
+
+static void unlink_send(struct gw_pending_send *p)
+{
+    struct gw_pending_send **at;
+
+    for (at = &p->gw->sends; *at != p; at = &(*at)->next)
+        ;
+    *at = p->next;
+    p->gw->n_sends--;
+}
+
+/* Answers the caller. When a callback from below is still to come, the rest waits for it. */
+static void answer(struct gw_pending_send *p, struct gw_reply *reply)
+{
+    gw_cb cb = p->cb;
+    void *userdata = p->userdata;
+
+    unlink_send(p);
+    mw_timer_stop(p->timer);
+    if (p->stage == WAITING)
+        send_free(p);
+    else
+        p->dropped = true;
+    cb(reply, userdata);
+    mw_error_reset(&reply->err);
+    cJSON_Delete(reply->result);
+}
+
+static void answer_error(struct gw_pending_send *p, enum gw_code code, const char *sentence)
+{
+    struct gw_reply reply = {.code = code};
+
+    mw_error_set(&reply.err, (int)code, "%s", sentence);
+    answer(p, &reply);
+}
+
+static void answer_no_memory(struct gw_pending_send *p)
+{
+    answer_error(p, GW_INTERNAL, "out of memory");
+}
+
+static enum gw_code code_of(enum mm_outcome outcome)
+{
+    switch (outcome) {
+    case MM_OK:
+        return GW_OK;
+    case MM_NOT_FOUND:
+        return GW_NOT_FOUND;
+    case MM_FORBIDDEN:
+        return GW_FORBIDDEN;
+    case MM_REFUSED:
+        return GW_BAD_PARAMS;
+    case MM_UNAVAILABLE:
+        return GW_REFUSED;
+    case MM_UNREACHABLE:
+    case MM_AMBIGUOUS:
+    case MM_UNAUTHORIZED:
+    case MM_BAD_ANSWER:
+    case MM_CANCELED:
+        break;
+    }
+    return GW_OFFLINE;
+}
+
+/* ---- Delivered ---- */
+
+static char *permalink(const struct gw_pending_send *p)
+{
+    const struct mm_client *c = p->bot->client;
+    const struct mm_channel_info *ch = c ? mm_cached_channel(c, p->channel_id) : NULL;
+    const struct mm_team_info *team = ch && ch->team_id[0] ? mm_cached_team(c, ch->team_id) : NULL;
+
+    return c && p->post_ids[0] ? mm_permalink(c, team ? team->name : "", p->post_ids[0]) : NULL;
+}
+
+static int fill_result(const struct gw_pending_send *p, cJSON *o)
+{
+    MW_AUTOFREE char *link = permalink(p);
+
+    if (p->post_ids && p->post_ids[0] && mw_json_add_str(o, "post_id", p->post_ids[0]))
+        return -ENOMEM;
+    if (p->parts > 1) {
+        MW_AUTOJSON *ids = cJSON_CreateArray();
+
+        for (size_t i = 0; ids && i < p->parts; i++) {
+            if (p->post_ids[i] && mw_json_push(ids, cJSON_CreateString(p->post_ids[i])))
+                return -ENOMEM;
+        }
+        if (mw_json_add(o, "post_ids", take_ptr(ids)))
+            return -ENOMEM;
+    }
+    if (mw_json_add_str(o, "channel_id", p->channel_id) || mw_json_add_str(o, "key", p->key) ||
+        (link && mw_json_add_str(o, "permalink", link)) ||
+        (p->existed && mw_json_add_bool(o, "existed", true)))
+        return -ENOMEM;
+    return 0;
+}
+
+static void answer_result(struct gw_pending_send *p, enum gw_code code, const char *sentence)
+{
+    struct gw_reply reply = {.code = code, .result = cJSON_CreateObject()};
+
+    if (!reply.result || fill_result(p, reply.result)) {
+        cJSON_Delete(reply.result);
+        answer_no_memory(p);
+        return;
+    }
+    if (sentence)
+        mw_error_set(&reply.err, (int)code, "%s", sentence);
+    answer(p, &reply);
+}
+
+static void part_sent(struct gw_pending_send *p, size_t n, const char *post_id)
+{
+    if (p->post_ids[n])
+        return;
+    p->post_ids[n] = strdup(post_id);
+    if (!p->post_ids[n])
+        answer_no_memory(p);
+    else if (--p->left == 0)
+        answer_result(p, GW_OK, NULL);
+}
+
+/* Which part of the message has this key; -1 = none. */
+static int part_of(const struct gw_pending_send *p, const char *key)
+{
+    size_t len = strlen(p->key);
+    unsigned long n;
+    char *end;
+
+    if (strncmp(key, p->key, len))
+        return -1;
+    if (!key[len])
+        return 0;
+    if (key[len] != '.' || key[len + 1] < '1' || key[len + 1] > '9')
+        return -1;
+    n = strtoul(key + len + 1, &end, 10);
+    return *end || n >= p->parts ? -1 : (int)n;
+}
+
+static void part_ended(struct gw_pending_send *p, size_t n, bool sent, const char *post_id,
+                       const char *error)
+{
+    if (sent)
+        part_sent(p, n, post_id);
+    else
+        answer_error(p, GW_REFUSED, error[0] ? error : "the server refused it");
+}
+
+void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d)
+{
+    struct gw_pending_send *p = bot->gw->sends;
+
+    /* An answer may start or end other sends, so begin again after each. */
+    while (p) {
+        int n = p->bot == bot && p->stage == WAITING ? part_of(p, d->key) : -1;
+
+        if (n >= 0 && !p->post_ids[n]) {
+            part_ended(p, (size_t)n, d->sent, d->post_id, d->error);
+            p = bot->gw->sends;
+        } else {
+            p = p->next;
+        }
+    }
+}
+
+static void on_timer(void *userdata)
+{
+    struct gw_pending_send *p = userdata;
+    MW_AUTOFREE char *sentence = NULL;
+    struct gw_sender_stats st;
+
+    if (p->stage == RESOLVING) {
+        answer_error(p, GW_OFFLINE, gw_bot_trouble(p->bot));
+        return;
+    }
+    gw_sender_get_stats(p->bot->sender, &st);
+    sentence = mw_asprintf("accepted, but not delivered yet: %s",
+                           st.last_error ? st.last_error : gw_bot_trouble(p->bot));
+    if (!sentence || p->stage != WAITING)
+        answer_error(p, GW_PENDING, "accepted, but not delivered yet");
+    else
+        answer_result(p, GW_PENDING, sentence);
+}
+
+/* ---- Committed ---- */
+
+struct part_state {
+    bool found, ended, sent;
+    char *post_id, *error;
+    size_t parts;
+    char channel_id[64];
+};
+
+static bool read_part(const struct mw_outbox *o, void *userdata)
+{
+    struct part_state *st = userdata;
+    MW_AUTOJSON *payload = NULL;
+
+    st->found = true;
+    st->sent = o->state == MW_OUTBOX_SENT;
+    st->ended = st->sent || o->state == MW_OUTBOX_FAILED;
+    st->post_id = strdup(o->result_id);
+    st->error = strdup(o->error);
+    st->parts = 1;
+    snprintf(st->channel_id, sizeof(st->channel_id), "%s", o->channel_id);
+    if (!mw_json_parse(o->payload, strlen(o->payload), &payload, NULL))
+        st->parts = (size_t)MW_MAX(mw_json_i64(payload, "parts", 1), 1);
+    return false;
+}
+
+/* Waits for the rows of the message; those that ended long ago (a key given again) count at once.
+ */
+static void wait_for_rows(struct gw_pending_send *p)
+{
+    size_t parts = p->parts;
+
+    p->stage = WAITING;
+    p->left = parts;
+    p->post_ids = calloc(parts, sizeof(char *));
+    if (!p->post_ids) {
+        p->parts = 0;
+        answer_no_memory(p);
+        return;
+    }
+    for (size_t i = 0; p->existed && i < parts; i++) {
+        struct part_state st = {0};
+        MW_AUTOFREE char *key = gw_part_key(p->key, i);
+        int rc =
+            key ? mw_store_outbox_key(p->gw->store, p->bot->name, key, read_part, &st) : -ENOMEM;
+        bool last = !st.ended ? false : !st.sent || p->left == 1;
+
+        if (rc < 0 || (st.found && (!st.post_id || !st.error))) {
+            answer_no_memory(p);
+            last = true;
+        } else if (st.ended) {
+            part_ended(p, i, st.sent, st.post_id, st.error);
+        }
+        free(st.post_id);
+        free(st.error);
+        if (last)
+            return;
+    }
+    gw_sender_wake(p->bot->sender);
+}
+
+static void on_committed(const struct mw_tx_result *r, void *userdata)
+{
+    struct gw_pending_send *p = userdata;
+    struct gw_bot *bot = p->bot;
+
+    bot->commits--;
+    if (p->dropped) {
+        gw_sender_wake(bot->sender);
+        send_free(p);
+    } else if (r->error) {
+        p->stage = WAITING;
+        answer_error(p, GW_INTERNAL, r->message ? r->message : "the store refused it");
+    } else {
+        p->existed |= r->outbox_existed;
+        wait_for_rows(p);
+    }
+    gw_reap_later(bot->gw);
+}
+
+static void commit(struct gw_pending_send *p)
+{
+    struct mm_server_info info = {.max_post_chars = 4000};
+    MW_AUTOFREE char *conversation =
+        p->root_id[0] ? mw_asprintf("%s/%s", p->channel_id, p->root_id) : strdup(p->channel_id);
+    struct mw_tx *tx = mw_tx_new(p->gw->store);
+
+    if (p->bot->client)
+        mm_client_server(p->bot->client, &info);
+    const struct gw_post post = {
+        .bot = p->bot->name,
+        .key = p->key,
+        .channel_id = p->channel_id,
+        .root_id = p->root_id,
+        .conversation = conversation,
+        .text = p->text,
+        .files = (const char *const *)p->files,
+        .props = p->props,
+        .max_chars = info.max_post_chars,
+    };
+
+    if (!conversation || !tx || gw_post_add(tx, &post, &p->parts)) {
+        mw_tx_free(tx);
+        p->stage = WAITING;
+        answer_no_memory(p);
+        return;
+    }
+    if (!p->parts) {
+        mw_tx_free(tx);
+        p->stage = WAITING;
+        answer_error(p, GW_BAD_PARAMS, "there is nothing to send: the text is empty");
+        return;
+    }
+    p->stage = COMMITTING;
+    p->bot->commits++;
+    mw_tx_commit(tx, on_committed, p);
+}
+
+/* ---- Where to ---- */
+
+/* A callback from below arrived; false when the caller has his answer already. */
+static bool still_wanted(struct gw_pending_send *p, const struct mm_result *r)
+{
+    if (p->dropped) {
+        send_free(p);
+        return false;
+    }
+    if (r->outcome == MM_OK)
+        return true;
+    p->stage = WAITING;
+    if (r->outcome == MM_CANCELED)
+        answer_error(p, GW_OFFLINE, "the bot's connection was closed");
+    else
+        answer_error(p, code_of(r->outcome), mw_error_text(&r->err));
+    return false;
+}
+
+static void place(struct gw_pending_send *p, const char *channel_id, const char *root_id)
+{
+    snprintf(p->channel_id, sizeof(p->channel_id), "%s", channel_id);
+    snprintf(p->root_id, sizeof(p->root_id), "%s", root_id);
+    if (!p->channel_id[0]) {
+        p->stage = WAITING;
+        answer_error(p, GW_INTERNAL, "the server did not name the channel");
+        return;
+    }
+    commit(p);
+}
+
+static void on_channel(struct mm_result *r, void *userdata)
+{
+    struct gw_pending_send *p = userdata;
+
+    /* A permalink names a post: the message goes into its thread. */
+    if (still_wanted(p, r)) {
+        const char *root = mw_json_str_or(r->body, "root_id", "");
+
+        place(p, mw_json_str_or(r->body, "channel_id", ""),
+              root[0] ? root : mw_json_str_or(r->body, "post_id", ""));
+    }
+}
+
+static void on_post(struct mm_result *r, void *userdata)
+{
+    struct gw_pending_send *p = userdata;
+
+    /* Replies carry the thread's root; the server refuses a reply's id as a root. */
+    if (still_wanted(p, r)) {
+        const char *root = mw_json_str_or(r->body, "root_id", "");
+
+        place(p, mw_json_str_or(r->body, "channel_id", ""),
+              root[0] ? root : mw_json_str_or(r->body, "id", ""));
+    }
+}
+
+struct known_post {
+    char channel_id[64], root_id[64];
+};
+
+static bool take_post(const struct mw_event *ev, void *userdata)
+{
+    struct known_post *k = userdata;
+
+    snprintf(k->channel_id, sizeof(k->channel_id), "%s", ev->channel_id);
+    snprintf(k->root_id, sizeof(k->root_id), "%s", ev->root_id[0] ? ev->root_id : ev->post_id);
+    return false;
+}
+
+static void resolve(struct gw_pending_send *p)
+{
+    struct known_post known = {0};
+    const struct mw_event_filter f = {
+        .bot = p->bot->name,
+        .post_id = p->root,
+        .kinds = 1u << MW_EVENT_POST,
+        .limit = 1,
+    };
+    int rc;
+
+    if (p->root && mw_id_valid(p->root))
+        mw_store_events(p->gw->store, &f, take_post, &known, NULL);
+    if (known.channel_id[0]) {
+        place(p, known.channel_id, known.root_id);
+        return;
+    }
+    if (!p->root && mw_id_valid(p->channel)) {
+        place(p, p->channel, "");
+        return;
+    }
+    if (!p->bot->client) {
+        p->stage = WAITING;
+        answer_error(p, GW_OFFLINE, gw_bot_trouble(p->bot));
+        return;
+    }
+    rc = p->root
+             ? mm_resolve_post(p->bot->client, p->root, on_post, p)
+             : mm_resolve_channel(p->bot->client, p->channel, p->bot->config->team, on_channel, p);
+    if (rc) {
+        p->stage = WAITING;
+        answer_error(p, GW_OFFLINE, "too many calls are waiting");
+    }
+}
+
+/* A key that is known already stands for the message that it was used for. */
+static bool known_key(struct gw_pending_send *p)
+{
+    struct part_state st = {0};
+    int rc = mw_store_outbox_key(p->gw->store, p->bot->name, p->key, read_part, &st);
+
+    free(st.post_id);
+    free(st.error);
+    if (rc || !st.found)
+        return false;
+    p->existed = true;
+    p->parts = st.parts;
+    snprintf(p->channel_id, sizeof(p->channel_id), "%s", st.channel_id);
+    wait_for_rows(p);
+    return true;
+}
+
+/* ---- The request ---- */
+
+static int copy_files(struct gw_pending_send *p, const char *const *files, struct mw_error *err)
+{
+    size_t n = 0;
+
+    while (files && files[n])
+        n++;
+    p->files = calloc(n + 1, sizeof(char *));
+    if (!p->files)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+
+        if (files[i][0] != '/')
+            return mw_error_set(err, 1, "the path of a file must be absolute: %s", files[i]);
+        if (stat(files[i], &st) || access(files[i], R_OK))
+            return mw_error_set(err, 1, "the file %s cannot be read: %s", files[i],
+                                strerror(errno));
+        if (!S_ISREG(st.st_mode) || st.st_size == 0)
+            return mw_error_set(err, 1, "%s is not a file with content", files[i]);
+        p->files[i] = strdup(files[i]);
+        if (!p->files[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Returns 0, 1 (err says what is wrong with the request) or -ENOMEM. */
+static int copy_request(struct gw_pending_send *p, const struct gw_send *req, struct mw_error *err)
+{
+    char id[MW_ID_SIZE];
+
+    if (!req->root && (!req->channel || !req->channel[0]))
+        return mw_error_set(err, 1, "name a channel or a post to reply to");
+    if ((!req->text || !req->text[0]) && (!req->files || !req->files[0]))
+        return mw_error_set(err, 1, "there is nothing to send: no text and no file");
+    if (req->props) {
+        if (mw_json_parse(req->props, strlen(req->props), &p->props, err) ||
+            !cJSON_IsObject(p->props))
+            return mw_error_set(err, 1, "props must be a JSON object");
+    }
+    if (!req->key && mw_id_new(id))
+        return -ENOMEM;
+    if (mw_str_set(&p->channel, req->channel) || mw_str_set(&p->root, req->root) ||
+        mw_str_set(&p->text, req->text ? req->text : "") ||
+        mw_str_set(&p->key, req->key ? req->key : id))
+        return -ENOMEM;
+    return copy_files(p, req->files, err);
+}
+
+static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
+{
+    struct gw_reply reply = {.code = code};
+
+    mw_error_set(&reply.err, (int)code, "%s", sentence);
+    cb(&reply, userdata);
+    mw_error_reset(&reply.err);
+}
+
+void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb cb, void *userdata)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_pending_send *p;
+    int rc = -ENOMEM;
+
+    if (gw->stopping || gw->n_sends >= GW_MAX_SENDS) {
+        reply_error(cb, userdata, GW_OFFLINE,
+                    gw->stopping ? "the daemon is stopping" : "too many messages are waiting");
+        return;
+    }
+    p = calloc(1, sizeof(*p));
+    if (p) {
+        p->gw = gw;
+        p->bot = bot;
+        p->cb = cb;
+        p->userdata = userdata;
+        p->wait_ms = req->wait_ms > 0 ? req->wait_ms : DEFAULT_WAIT_MS;
+        rc = copy_request(p, req, &err);
+        if (!rc)
+            rc = mw_timer_new(gw->loop, on_timer, p, &p->timer);
+    }
+    if (rc) {
+        send_free(p);
+        reply_error(cb, userdata, rc > 0 || rc == -EINVAL ? GW_BAD_PARAMS : GW_INTERNAL,
+                    rc == -ENOMEM ? "out of memory" : mw_error_text(&err));
+        return;
+    }
+    p->next = gw->sends;
+    gw->sends = p;
+    gw->n_sends++;
+    mw_timer_start(p->timer, p->wait_ms);
+    if (req->key && known_key(p))
+        return;
+    resolve(p);
+}
+
+void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why)
+{
+    struct gw_pending_send *p = gw->sends;
+
+    while (p) {
+        if (!bot || p->bot == bot) {
+            answer_error(p, p->stage == RESOLVING ? GW_OFFLINE : GW_PENDING, why);
+            p = gw->sends;
+        } else {
+            p = p->next;
+        }
+    }
+}
