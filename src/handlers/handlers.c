@@ -1,0 +1,6 @@
+#include "handlers/handlers.h"
+
+const struct gw_handler_type *const gw_handler_types[] = {
+    &gw_command_handler,
+    NULL,
+};

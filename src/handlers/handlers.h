@@ -1,0 +1,13 @@
+/* The handler types of this build, as a table for gw_new. */
+#ifndef MW_HANDLERS_HANDLERS_H
+#define MW_HANDLERS_HANDLERS_H
+
+#include "gateway/handler.h"
+
+/* Ends with NULL. */
+extern const struct gw_handler_type *const gw_handler_types[];
+
+/* Type `command`: one process for each event. */
+extern const struct gw_handler_type gw_command_handler;
+
+#endif
