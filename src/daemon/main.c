@@ -1,0 +1,289 @@
+/*
+ * matterwired: the daemon. Stays in the foreground; what it has to say goes to standard error.
+ *
+ * Exit status: 0 stopped as asked, 2 wrong usage or configuration, 1 anything else.
+ * Signals: SIGTERM and SIGINT end what is under way (4.5 s at the most) and stop, a second one
+ * stops now; SIGHUP reads the configuration again.
+ */
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/str.h"
+#include "daemon/notify.h"
+#include "handlers/handlers.h"
+#include "io/handle.h"
+#include "rpc/rpc.h"
+
+/* Running handlers have so long to end by themselves; then they get SIGTERM, 2 s later SIGKILL. */
+#define DRAIN_MS 2500
+
+struct options {
+    const char *config, *log_level;
+    bool check, version, help;
+};
+
+static const struct mw_option option_table[] = {
+    MW_OPTION("config", 'c', MW_OPT_STRING, "FILE", "read this configuration file", struct options,
+              config, .complete = MW_COMPLETE_FILE),
+    MW_OPTION("check", 0, MW_OPT_FLAG, NULL, "check the configuration and stop", struct options,
+              check),
+    MW_OPTION("log-level", 'l', MW_OPT_STRING, "LEVEL", "log so much, whatever the file says",
+              struct options, log_level, .choices = "error warning info debug"),
+    MW_OPTION("version", 'V', MW_OPT_FLAG, NULL, "print the version and stop", struct options,
+              version),
+    MW_OPTION("help", 'h', MW_OPT_FLAG, NULL, "print this help and stop", struct options, help),
+    MW_OPTIONS_END,
+};
+
+struct daemon {
+    uv_loop_t loop;
+    struct options options;
+    char *config_path;
+    struct gw *gw;
+    struct rpc_server *rpc;
+    uv_signal_t term, interrupt, hup;
+    struct mw_timer *watchdog;
+    bool stopping;
+};
+
+/* ---- Configuration ---- */
+
+static void print_problems(const char *path, const struct gw_problems *problems)
+{
+    for (size_t i = 0; i < problems->n; i++) {
+        const struct gw_problem *p = &problems->items[i];
+
+        if (p->line)
+            fprintf(stderr, "%s:%u:%u: %s\n", path, p->line, p->column, p->message);
+        else
+            fprintf(stderr, "%s: %s\n", path, p->message);
+    }
+}
+
+static void log_problems(const char *path, const struct gw_problems *problems)
+{
+    for (size_t i = 0; i < problems->n; i++)
+        mw_log_error("the configuration is not valid", MW_F_STR("file", path),
+                     MW_F_INT("line", problems->items[i].line),
+                     MW_F_INT("column", problems->items[i].column),
+                     MW_F_STR("reason", problems->items[i].message));
+}
+
+static void setup_log(const struct daemon *d, const struct gw_config *config)
+{
+    enum mw_log_level level = config->daemon.log_level;
+
+    if (d->options.log_level)
+        (void)!mw_log_level_parse(d->options.log_level, &level);
+    mw_log_setup(level, MW_LOG_AUTO);
+}
+
+/* Reads the file again and puts it into force. Returns as rpc_params.reload does. */
+static int reload(struct gw_problems *problems, struct mw_error *err, void *userdata)
+{
+    struct daemon *d = userdata;
+    struct gw_config *config = NULL;
+    int rc;
+
+    notify_reloading();
+    rc = gw_config_load(d->config_path, &config, problems);
+    if (!rc)
+        rc = gw_reload(d->gw, config, err);
+    if (rc) {
+        gw_config_free(config);
+        log_problems(d->config_path, problems);
+        mw_log_error("the configuration stays as it was",
+                     MW_F_STR("reason",
+                              mw_error_is_set(err) ? mw_error_text(err) : "the file has mistakes"));
+    } else {
+        setup_log(d, config);
+        mw_log_info("the configuration was read again", MW_F_STR("file", d->config_path));
+    }
+    notify_ready();
+    return rc;
+}
+
+static void on_hup(uv_signal_t *handle, int signum)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_problems problems = {0};
+    struct daemon *d = handle->data;
+
+    if (d->stopping)
+        return;
+    reload(&problems, &err, d);
+    gw_problems_deinit(&problems);
+}
+
+/* ---- The end ---- */
+
+static void close_signal(uv_signal_t *s)
+{
+    if (s->data && !uv_is_closing((uv_handle_t *)s))
+        uv_close((uv_handle_t *)s, NULL);
+}
+
+static void on_stopped(void *userdata)
+{
+    struct daemon *d = userdata;
+
+    rpc_server_free(take_ptr(d->rpc));
+    gw_free(take_ptr(d->gw));
+    mw_timer_free(take_ptr(d->watchdog));
+    close_signal(&d->term);
+    close_signal(&d->interrupt);
+    close_signal(&d->hup);
+}
+
+static void on_stop(uv_signal_t *handle, int signum)
+{
+    struct daemon *d = handle->data;
+
+    if (!d->gw)
+        return;
+    if (!d->stopping) {
+        mw_log_info("stopping", MW_F_STR("signal", strsignal(signum)));
+        notify_stopping();
+    }
+    gw_stop(d->gw, d->stopping ? 0 : DRAIN_MS, on_stopped, d);
+    d->stopping = true;
+}
+
+/* ---- The start ---- */
+
+/* Many bots are many sockets. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int watch_signal(struct daemon *d, uv_signal_t *s, int signum, uv_signal_cb cb)
+{
+    int rc = uv_signal_init(&d->loop, s);
+
+    if (rc)
+        return rc;
+    s->data = d;
+    return uv_signal_start(s, cb, signum);
+}
+
+static int run(struct daemon *d, struct gw_config *config, struct mw_error *err)
+{
+    struct rpc_params rpc = {
+        .path = config->daemon.socket,
+        .reload = reload,
+        .userdata = d,
+    };
+    int rc = gw_new(&d->loop, config, gw_handler_types, &d->gw, err);
+
+    if (rc) {
+        gw_config_free(config);
+        return rc;
+    }
+    rpc.gw = d->gw;
+    rc = rpc_server_new(&d->loop, &rpc, &d->rpc, err);
+    if (!rc && (watch_signal(d, &d->term, SIGTERM, on_stop) ||
+                watch_signal(d, &d->interrupt, SIGINT, on_stop) ||
+                watch_signal(d, &d->hup, SIGHUP, on_hup)))
+        rc = mw_error_set(err, -EIO, "the signal handlers could not be set up");
+    if (rc) {
+        on_stopped(d);
+        return rc;
+    }
+    d->watchdog = notify_watchdog(&d->loop);
+    notify_ready();
+    mw_log_info("started", MW_F_STR("version", MW_VERSION), MW_F_STR("socket", rpc.path),
+                MW_F_INT("bots", gw_get_config(d->gw)->n_bots));
+    return 0;
+}
+
+static int load_config(struct daemon *d, struct gw_config **ret)
+{
+    struct gw_problems problems = {0};
+    int rc;
+
+    d->config_path = gw_config_path(d->options.config);
+    rc = d->config_path ? gw_config_load(d->config_path, ret, &problems) : -ENOMEM;
+    if (rc == 1)
+        print_problems(d->config_path, &problems);
+    else if (rc)
+        fprintf(stderr, "matterwired: out of memory\n");
+    gw_problems_deinit(&problems);
+    return rc;
+}
+
+static int print_help(void)
+{
+    MW_AUTOBUF text = {0};
+
+    mw_buf_puts(&text, "usage: matterwired [options]\n\n"
+                       "Connects the bots of the configuration to their servers, records what they "
+                       "see,\nruns handlers and delivers their answers.\n\n");
+    mw_options_write_help(&text, option_table, mw_terminal_width(STDOUT_FILENO));
+    fputs(mw_buf_str(&text), stdout);
+    return mw_buf_error(&text) ? 1 : 0;
+}
+
+static int daemon_main(struct daemon *d)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_config *config = NULL;
+    int rc = load_config(d, &config);
+
+    if (rc)
+        return rc == 1 ? 2 : 1;
+    if (d->options.check) {
+        printf("%s: no mistakes found\n", d->config_path);
+        gw_config_free(config);
+        return 0;
+    }
+    umask(077);
+    mw_ignore_sigpipe();
+    raise_file_limit();
+    setup_log(d, config);
+    if (uv_loop_init(&d->loop)) {
+        fprintf(stderr, "matterwired: the event loop could not be set up\n");
+        gw_config_free(config);
+        return 1;
+    }
+    rc = run(d, config, &err);
+    if (rc)
+        fprintf(stderr, "matterwired: %s\n", mw_error_text(&err));
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    return rc ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    static struct daemon d;
+    int n = 0, rc;
+
+    rc = mw_options_parse(option_table, argc - 1, argv + 1, MW_OPTIONS_PERMUTE, &d.options, &n,
+                          &err);
+    if (!rc && n)
+        rc = mw_error_set(&err, 1, "matterwired takes no arguments, only options: %s", argv[1]);
+    if (rc) {
+        fprintf(stderr, "matterwired: %s\n", mw_error_text(&err));
+        return rc > 0 ? 2 : 1;
+    }
+    if (d.options.help)
+        return print_help();
+    if (d.options.version) {
+        printf("matterwired %s\n", MW_VERSION);
+        return 0;
+    }
+    rc = daemon_main(&d);
+    free(d.config_path);
+    return rc;
+}
