@@ -38,8 +38,20 @@ size_t mw_utf8_char_len(const char *s, size_t len)
 bool mw_utf8_valid(const char *s, size_t len)
 {
     while (len) {
-        size_t n = mw_utf8_char_len(s, len);
+        uint64_t word;
+        size_t n;
 
+        /* Most text is ASCII: eight characters at a time. */
+        while (len >= sizeof(word)) {
+            memcpy(&word, s, sizeof(word));
+            if (word & 0x8080808080808080ULL)
+                break;
+            s += sizeof(word);
+            len -= sizeof(word);
+        }
+        if (len == 0)
+            return true;
+        n = mw_utf8_char_len(s, len);
         if (n == 0)
             return false;
         s += n;
