@@ -1,0 +1,374 @@
+#include "rpc/methods.h"
+
+#include <unistd.h>
+
+#include "base/str.h"
+#include "rpc/internal.h"
+
+static struct gw *gw_of(struct rpc_call *call)
+{
+    return call->conn->server->params.gw;
+}
+
+static void run_ping(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_done(call);
+}
+
+static void run_version(struct rpc_call *call, const cJSON *params)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "{\"version\":\"%s\",\"pid\":%d}", MW_VERSION, (int)getpid());
+    rpc_call_text(call, text);
+}
+
+static void run_bots(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_json(call, gw_bots_json(gw_of(call)));
+}
+
+static void run_status(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_json(call, gw_status_json(gw_of(call)));
+}
+
+static void run_methods(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_json(call, rpc_methods_json());
+}
+
+static void on_sent(struct gw_reply *reply, void *userdata)
+{
+    rpc_call_reply(userdata, reply);
+}
+
+#define FILES_MAX 10 /* what Mattermost takes with one post */
+
+/* What `send` and `reply` have in common. */
+static void send_post(struct rpc_call *call, const cJSON *params, const char *channel,
+                      const char *root, const char *root_param)
+{
+    const char *files[FILES_MAX + 1] = {NULL};
+    const cJSON *item, *props = mw_json_obj(params, "props");
+    MW_AUTOFREE char *props_text = props ? mw_json_print(props) : NULL;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    const char *text = mw_json_str(params, "text");
+    struct gw_bot *bot;
+    size_t n = 0;
+
+    if (!channel && !root) {
+        rpc_call_param_error(call, "channel", "`send` needs `channel` (or `root`)");
+        return;
+    }
+    if (channel && !*channel) {
+        rpc_call_param_error(call, "channel", "`channel` is empty");
+        return;
+    }
+    if (root && !*root) {
+        rpc_call_param_error(call, root_param, "the post to answer is empty");
+        return;
+    }
+    cJSON_ArrayForEach(item, mw_json_arr(params, "files"))
+    {
+        if (n == FILES_MAX) {
+            rpc_call_param_error(call, "files", "a post takes 10 files at the most");
+            return;
+        }
+        if (item->valuestring[0] != '/') {
+            rpc_call_param_error(call, "files", "`files` must be absolute paths");
+            return;
+        }
+        files[n++] = item->valuestring;
+    }
+    if ((!text || !*text) && n == 0) {
+        rpc_call_param_error(call, "text", "there is nothing to send: `text` is empty");
+        return;
+    }
+    if (props && !props_text) {
+        rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
+        return;
+    }
+    bot = gw_find_bot(gw_of(call), mw_json_str(params, "bot"), &err);
+    if (!bot) {
+        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
+        return;
+    }
+    gw_send(gw_of(call), bot,
+            &(struct gw_send){
+                .channel = channel,
+                .root = root,
+                .text = text ? text : "",
+                .files = n ? files : NULL,
+                .props = props_text,
+                .key = mw_json_str(params, "key"),
+                .wait_ms = rpc_param_duration(params, "wait", 0),
+            },
+            on_sent, call);
+}
+
+static void run_send(struct rpc_call *call, const cJSON *params)
+{
+    send_post(call, params, mw_json_str(params, "channel"), mw_json_str(params, "root"), "root");
+}
+
+static void run_reply(struct rpc_call *call, const cJSON *params)
+{
+    send_post(call, params, NULL, mw_json_str(params, "post"), "post");
+}
+
+static cJSON *problems_json(const struct gw_problems *problems)
+{
+    MW_AUTOJSON *all = cJSON_CreateArray();
+
+    for (size_t i = 0; all && i < problems->n; i++) {
+        cJSON *p = cJSON_CreateObject();
+
+        if (!p || mw_json_add_i64(p, "line", problems->items[i].line) |
+                      mw_json_add_i64(p, "column", problems->items[i].column) |
+                      mw_json_add_str(p, "message", problems->items[i].message)) {
+            cJSON_Delete(p);
+            return NULL;
+        }
+        if (mw_json_push(all, p))
+            return NULL;
+    }
+    return take_ptr(all);
+}
+
+static void run_reload(struct rpc_call *call, const cJSON *params)
+{
+    const struct rpc_params *server = &call->conn->server->params;
+    const char *path = gw_get_config(server->gw)->path;
+    struct gw_problems problems = {0};
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    MW_AUTOFREE char *sentence = NULL;
+    cJSON *data;
+    int r = server->reload(&problems, &err, server->userdata);
+
+    if (r == 0) {
+        gw_problems_deinit(&problems);
+        rpc_call_done(call);
+        return;
+    }
+    data = cJSON_CreateObject();
+    if (data && problems.n)
+        (void)(mw_json_add_str(data, "path", path) |
+               mw_json_add(data, "problems", problems_json(&problems)));
+    if (problems.n)
+        sentence = mw_asprintf("%s has %zu %s; nothing was changed", path, problems.n,
+                               problems.n == 1 ? "mistake" : "mistakes");
+    else if (mw_error_is_set(&err))
+        sentence = strdup(mw_error_text(&err));
+    rpc_call_error(call, r < 0 ? GW_INTERNAL : RPC_BAD_CONFIG,
+                   sentence ? sentence : "there is no memory left", data);
+    gw_problems_deinit(&problems);
+}
+
+/* ---- The table ---- */
+
+#define BOT_PARAM                                                                                  \
+    {                                                                                              \
+        .name = "bot", .type = RPC_STRING,                                                         \
+        .doc = "Name of the bot. May be left out when there is only one."                          \
+    }
+#define POST_PARAMS                                                                                \
+    {.name = "text",                                                                               \
+     .type = RPC_STRING,                                                                           \
+     .doc = "The message, Markdown. Needed unless there are files. A text that is longer than "    \
+            "the server takes becomes several posts."},                                            \
+        {.name = "files",                                                                          \
+         .type = RPC_STRINGS,                                                                      \
+         .doc = "Absolute paths of files, which the daemon reads; 10 at the most."},               \
+        {.name = "props", .type = RPC_OBJECT, .doc = "The post's props, such as attachments."},    \
+        {.name = "key",                                                                            \
+         .type = RPC_STRING,                                                                       \
+         .doc = "Idempotence key of your choice: a second call with the same key posts nothing "   \
+                "and returns the first one's result."},                                            \
+    {                                                                                              \
+        .name = "wait", .type = RPC_DURATION,                                                      \
+        .doc = "How long to wait for the delivery, 15 s unless given. When it takes longer the "   \
+               "error `pending` comes and the message is delivered later."                         \
+    }
+
+static const struct rpc_param send_params[] = {
+    BOT_PARAM,
+    {.name = "channel",
+     .type = RPC_STRING,
+     .doc = "Where to: a channel's id, name, `~name` or `team/name`, or `@user` for a direct "
+            "message. Needed unless `root` is given."},
+    {.name = "root",
+     .type = RPC_STRING,
+     .doc = "Id or permalink of a post: the message goes into its thread."},
+    POST_PARAMS,
+};
+
+static const struct rpc_param reply_params[] = {
+    BOT_PARAM,
+    {.name = "post",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "Id or permalink of the post to answer, in its thread."},
+    POST_PARAMS,
+};
+
+static const struct rpc_param history_params[] = {
+    {.name = "bot", .type = RPC_STRING, .doc = "Only events of this bot."},
+    {.name = "channel",
+     .type = RPC_STRING,
+     .doc = "Only events of this channel, by any of its names."},
+    {.name = "thread",
+     .type = RPC_STRING,
+     .doc = "Only the thread of this post (id or permalink)."},
+    {.name = "kinds", .type = RPC_STRINGS, .doc = "Only these kinds; see docs/events.md."},
+    {.name = "since", .type = RPC_TIME, .doc = "Only what happened at this time or later."},
+    {.name = "until", .type = RPC_TIME, .doc = "Only what happened before."},
+    {.name = "after",
+     .type = RPC_INT,
+     .min = 0,
+     .max = INT64_MAX,
+     .doc = "Only events with a greater id."},
+    {.name = "before",
+     .type = RPC_INT,
+     .min = 0,
+     .max = INT64_MAX,
+     .doc = "Only events with a smaller id; for paging back."},
+    {.name = "limit",
+     .type = RPC_INT,
+     .min = 1,
+     .max = 10000,
+     .doc = "How many at the most, the newest; 50 unless given."},
+    {.name = "raw", .type = RPC_BOOL, .doc = "With the object as the server sent it."},
+};
+
+static const struct rpc_param stream_params[] = {
+    {.name = "consumer",
+     .type = RPC_STRING,
+     .doc = "Name of a durable position in the journal. The stream goes on behind what was last "
+            "acknowledged under this name."},
+    {.name = "after",
+     .type = RPC_INT,
+     .min = -1,
+     .max = INT64_MAX,
+     .doc = "Begin behind the event with this id; 0 = from the beginning. Unless given: where the "
+            "consumer stopped, or from now on."},
+    {.name = "bot", .type = RPC_STRING, .doc = "Only events of this bot."},
+    {.name = "kinds", .type = RPC_STRINGS, .doc = "Only these kinds; see docs/events.md."},
+    {.name = "typing",
+     .type = RPC_BOOL,
+     .doc = "Also pass on who is typing. That is never stored: while there is no credit it is left "
+            "out."},
+    {.name = "raw", .type = RPC_BOOL, .doc = "With the object as the server sent it."},
+    {.name = "credit",
+     .type = RPC_INT,
+     .min = 0,
+     .max = 100000,
+     .doc = "How many events may come before more is granted; 100 unless given."},
+};
+
+#define SUBSCRIPTION_PARAM                                                                         \
+    {                                                                                              \
+        .name = "subscription", .type = RPC_INT, .required = true,                                 \
+        .doc = "Its number, from the answer to `stream`."                                          \
+    }
+
+static const struct rpc_param credit_params[] = {
+    SUBSCRIPTION_PARAM,
+    {.name = "n",
+     .type = RPC_INT,
+     .required = true,
+     .min = 1,
+     .max = 100000,
+     .doc = "How many events more may come."},
+};
+
+static const struct rpc_param ack_params[] = {
+    SUBSCRIPTION_PARAM,
+    {.name = "id",
+     .type = RPC_INT,
+     .required = true,
+     .min = 1,
+     .max = INT64_MAX,
+     .doc = "Everything up to the event with this id has been dealt with."},
+    {.name = "n",
+     .type = RPC_INT,
+     .min = 0,
+     .max = 100000,
+     .doc = "Grants credit at the same time."},
+};
+
+static const struct rpc_param close_params[] = {
+    SUBSCRIPTION_PARAM,
+};
+
+#define PARAMS(p) .params = (p), .n_params = MW_ARRAY_LEN(p)
+
+const struct rpc_method rpc_methods[] = {
+    {.name = "bots",
+     .doc = "Lists the bots and how they are connected.",
+     .result = "An array of objects: `name`, `endpoint`, `user`, `state` (`online`, `connecting`, "
+               "`catching_up`, `waiting`, `unauthorized`, `stopped`), `reason` (a sentence, when "
+               "something is wrong), `since`, `channels`.",
+     .run = run_bots},
+    {.name = "status",
+     .doc = "Tells how the daemon is: store, bots, handlers, outbox and consumers, with counters.",
+     .result = "An object with `version`, `uptime`, `store`, `bots`, `handlers`, `outbox`, "
+               "`consumers`.",
+     .run = run_status},
+    {.name = "send",
+     .doc = "Posts a message. It is written to the outbox first, so it survives a crash and is "
+            "posted once.",
+     PARAMS(send_params),
+     .result = "An object: `post_id`, `channel_id`, `permalink`, `key`; `existed` when the key was "
+               "known; `post_ids` when the text became several posts.",
+     .run = run_send},
+    {.name = "reply",
+     .doc = "Answers a post in its thread.",
+     PARAMS(reply_params),
+     .result = "As for `send`.",
+     .run = run_reply},
+    {.name = "history",
+     .doc = "Lists events of the journal, the newest ones that fit, oldest first.",
+     PARAMS(history_params),
+     .result = "An object: `events`, an array of events as in docs/events.md; `more`, true when "
+               "there are older ones (ask again with `before` = the id of the first one).",
+     .run = rpc_history},
+    {.name = "stream",
+     .doc = "Subscribes to events. Each comes as a notification `event` with `subscription` and "
+            "`event`, as long as there is credit. Nothing is lost while there is none: the journal "
+            "keeps it.",
+     PARAMS(stream_params),
+     .result = "An object: `subscription`, the number for the methods below.",
+     .run = rpc_stream},
+    {.name = "stream.credit",
+     .doc = "Grants a subscription more events.",
+     PARAMS(credit_params),
+     .result = "An empty object.",
+     .run = rpc_stream_credit},
+    {.name = "stream.ack",
+     .doc = "Moves the position of a named consumer. A stream that is opened under this name later "
+            "goes on behind it.",
+     PARAMS(ack_params),
+     .result = "An empty object.",
+     .run = rpc_stream_ack},
+    {.name = "stream.close",
+     .doc = "Ends a subscription.",
+     PARAMS(close_params),
+     .result = "An empty object.",
+     .run = rpc_stream_close},
+    {.name = "reload",
+     .doc = "Reads the configuration file again and puts it into force, without touching what did "
+            "not change. A file with mistakes changes nothing.",
+     .result = "An empty object.",
+     .run = run_reload},
+    {.name = "ping", .doc = "Does nothing.", .result = "An empty object.", .run = run_ping},
+    {.name = "version",
+     .doc = "Tells the daemon's version and process id.",
+     .result = "An object: `version`, `pid`.",
+     .run = run_version},
+    {.name = "rpc.methods",
+     .doc = "Lists these methods with their parameters.",
+     .result = "An array of objects: `name`, `doc`, `params`, `result`.",
+     .run = run_methods},
+};
+const size_t rpc_n_methods = MW_ARRAY_LEN(rpc_methods);
