@@ -91,7 +91,7 @@ static int open_writer_db(const struct mw_store_params *p, sqlite3 **ret, struct
     if ((r = mw_migrate(db, p->path, err)) < 0 ||
         (r = mw_db_exec(db,
                         "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0;"
-                        "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192",
+                        "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384",
                         err)) < 0 ||
         (r = mw_db_exec(db,
                         p->synchronous_full == 0 ? "PRAGMA synchronous = NORMAL"

@@ -9,7 +9,7 @@
 /* A checkpoint writes every changed page once, however often it is in the WAL, so rare ones are
  * cheaper; a large WAL costs disk space and time to open. 16 Ki pages of 4 KiB = 64 MiB. */
 #define CHECKPOINT_PAGES 16384
-/* Quiet time after which the WAL is emptied while nobody waits. */
+/* Quiet time after which the WAL is emptied and the page cache given back, while nobody waits. */
 #define IDLE_MS 1000
 
 static int on_wal(void *userdata, sqlite3 *db, const char *name, int pages)
@@ -126,6 +126,7 @@ static struct mw_tx *next_batch(struct mw_writer *w)
         } else if (uv_cond_timedwait(&w->wake, &w->mutex, IDLE_MS * 1000000ull) == UV_ETIMEDOUT) {
             uv_mutex_unlock(&w->mutex);
             checkpoint(w, true);
+            sqlite3_db_release_memory(w->apply.db);
             uv_mutex_lock(&w->mutex);
         }
     }
