@@ -50,7 +50,9 @@ struct mw_store_params {
  * which). */
 int mw_store_open(uv_loop_t *loop, const struct mw_store_params *params, struct mw_store **ret,
                   struct mw_error *err);
-/* Waits for what was submitted (at most 4 s while stalled), calls the callbacks, closes. */
+/* Waits for what was submitted (at most 4 s while stalled), calls the callbacks, closes. What could
+ * not be written ends with -ECANCELED, as does what a callback submits now. The loop must run once
+ * more after this to free the store. */
 void mw_store_close(struct mw_store *s);
 
 bool mw_store_full(const struct mw_store *s);
@@ -68,38 +70,53 @@ struct mw_store_stats {
 };
 void mw_store_get_stats(const struct mw_store *s, struct mw_store_stats *ret);
 
-/* ---- Transactions. All mw_tx_* builders copy what they get and return 0 or -ENOMEM; after a
- * failed builder the transaction is only good for mw_tx_free. ---- */
+/* ---- Transactions. All mw_tx_* builders copy what they get and return 0, -ENOMEM, or -EINVAL for
+ * what cannot be stored. The first failure sticks: committing the transaction then changes nothing
+ * and its callback gets that error, so builders can be chained with `|`. ---- */
 
 struct mw_tx *mw_tx_new(struct mw_store *s);
 void mw_tx_free(struct mw_tx *tx);
 
 struct mw_tx_result {
-    int error;           /* 0, or a negative errno: nothing of the transaction happened */
+    /* 0, or a negative errno: nothing of the transaction happened. -ENOENT: a row to update is not
+     * there; -EINVAL, -E2BIG: the database refuses a value; -ECANCELED: the store was closed. */
+    int error;
     const char *message; /* for error */
-    int64_t event_id;    /* of the last mw_tx_event: its new id, or 0 when it was known already */
-    int64_t task_id;     /* of the last mw_tx_task_add */
-    int64_t outbox_id;   /* of the last mw_tx_outbox_add: the new row, or the row that has the key
-                            already */
+    /* Of the last mw_tx_event or mw_tx_observed_post: its new id, or 0 when it was known already.
+     */
+    int64_t event_id;
+    int64_t task_id;   /* of the last mw_tx_task_add */
+    int64_t outbox_id; /* of the last mw_tx_outbox_add: the new row, or the row that has the key
+                          already */
     bool outbox_existed;
 };
 typedef void (*mw_tx_cb)(const struct mw_tx_result *r, void *userdata);
 
-/* Hands the transaction over (also on failure). cb may be NULL. cb comes exactly once, never before
- * this returns. */
+/* Hands the transaction over. cb may be NULL. cb comes exactly once, never before this returns, in
+ * the order of submission, before the on_commit of its group; what was committed can be read then.
+ * While transactions are under way the store keeps the loop alive. */
 void mw_tx_commit(struct mw_tx *tx, mw_tx_cb cb, void *userdata);
 
 /* ---- Journal ---- */
 
-/* Appends the event unless (bot, kind, object, revision) is known. For kinds with a post it also
- * moves the channel's position (mw_store_position) forward. */
+/* Appends the event unless (bot, kind, object, revision) is known; an event without an object is
+ * always new. A post is the same post whatever its revision; an edit is known when the journal has
+ * that edit or a newer one, also from a post that was first seen edited. -EINVAL for typing.
+ *
+ * A live post, edit or deletion (without MW_EVENT_CAUGHT_UP) also moves the channel's position
+ * (mw_store_position) forward; see there. */
 int mw_tx_event(struct mw_tx *tx, const struct mw_event *ev);
 
 /* Appends what the observed state of a post adds to the journal: a post seen by catch-up or
  * polling, given as the event MW_EVENT_POST with `revision` = its edit_at and `deleted_at` = its
  * delete_at. Unknown post: one row of kind post (if it is not deleted), which also counts as
  * knowing this edit. Known post with a newer edit: post_edited. Known post that is now deleted:
- * post_deleted. Otherwise nothing. */
+ * post_deleted. Otherwise nothing; so too once the journal has the deletion, whatever an older
+ * answer of the server still shows. A post is known when the journal has the post or an edit of it;
+ * a post of which only edits are known is appended when it is first observed itself.
+ *
+ * `at` is the event's for a post, the time of the edit or of the deletion for the others. Does not
+ * move the position: paging finds posts in no safe order, its end is told by mw_tx_position. */
 int mw_tx_observed_post(struct mw_tx *tx, const struct mw_event *ev, int64_t deleted_at);
 
 struct mw_event_filter {
@@ -107,8 +124,9 @@ struct mw_event_filter {
     const char *bot;             /* NULL = any; likewise below */
     const char *channel_id;
     const char *user_id;
-    const char *root_id; /* a thread: the root post itself and its replies */
-    const char *post_id;
+    const char
+        *root_id; /* a thread: the root post itself (with edits, reactions) and its replies */
+    const char *post_id;  /* the post, its edits and deletion, and the reactions to it */
     unsigned kinds;       /* bit set of 1u << kind; 0 = all */
     unsigned flags_any;   /* at least one of these; 0 = whatever */
     int64_t since, until; /* `at`, inclusive and exclusive; 0 = no bound */
@@ -116,18 +134,24 @@ struct mw_event_filter {
     unsigned limit; /* rows; 0 = 1000 */
 };
 typedef bool (*mw_event_row_cb)(const struct mw_event *ev, void *userdata);
+/* In the order of id. Cheap by id, channel, thread and post; the other conditions look at every row
+ * that these leave. Ids have gaps. */
 int mw_store_events(struct mw_store *s, const struct mw_event_filter *f, mw_event_row_cb cb,
                     void *userdata, struct mw_error *err);
 /* One event by id; returns 1 when there is none. */
 int mw_store_event(struct mw_store *s, int64_t id, mw_event_row_cb cb, void *userdata);
 int64_t mw_store_last_event_id(const struct mw_store *s);
 
-/* ---- Positions: how far a bot has seen each channel, and a bot as a whole. ---- */
+/* ---- Positions: how far a bot has seen each channel. ----
+ *
+ * A live event moves seen_at to its `at`, and a live post also post_id and post_at; when seen_at
+ * grows by it, `confirmed` is cleared. Nothing moves back. */
 
-/* Returns 0, or 1 when the channel is unknown. */
+/* Returns 0, or 1 when the channel is unknown. Tells what is committed, not what is under way. */
 int mw_store_position(struct mw_store *s, const char *bot, const char *channel_id,
                       struct mw_position *ret);
-/* Marks a channel as covered up to `seen_at` (never moves back). */
+/* Marks a channel as covered by paging up to `seen_at` (never moves back): sets `confirmed`, unless
+ * something newer was seen live meanwhile. */
 int mw_tx_position(struct mw_tx *tx, const char *bot, const char *channel_id, int64_t seen_at,
                    const char *post_id, int64_t post_at);
 
@@ -156,6 +180,7 @@ struct mw_task {
     const char *error; /* of the last attempt */
     int64_t created_at, updated_at;
 };
+/* state 0 = pending, created_at 0 = now. */
 int mw_tx_task_add(struct mw_tx *tx, const struct mw_task *t);
 /* Counts one more attempt. */
 int mw_tx_task_start(struct mw_tx *tx, int64_t task_id);
@@ -165,6 +190,7 @@ typedef bool (*mw_task_row_cb)(const struct mw_task *t, void *userdata);
 /* Oldest first; state 0 = all. */
 int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
                    unsigned limit, mw_task_row_cb cb, void *userdata);
+/* Cheap for pending and failed; done and 0 (all) look at every row. */
 int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state,
                         int64_t *ret);
 
@@ -195,9 +221,9 @@ struct mw_outbox {
     int64_t created_at, updated_at;
 };
 /* Adds a row in state pending, or, when (bot, key) exists, leaves that row alone (see
- * mw_tx_result). */
+ * mw_tx_result). attempts, first_tried_at, result_id and error of `o` are ignored. */
 int mw_tx_outbox_add(struct mw_tx *tx, const struct mw_outbox *o);
-/* Records the outcome of a try. `payload` NULL = unchanged. */
+/* Records the outcome of a try. `payload` NULL = unchanged; result_id and error NULL = "". */
 int mw_tx_outbox_update(struct mw_tx *tx, int64_t id, enum mw_outbox_state state, int attempts,
                         int64_t not_before, int64_t first_tried_at, const char *result_id,
                         const char *error, const char *payload);
@@ -209,6 +235,7 @@ int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, voi
 /* The row that has this key; returns 1 when there is none. */
 int mw_store_outbox_key(struct mw_store *s, const char *bot, const char *key, mw_outbox_row_cb cb,
                         void *userdata);
+/* Cheap for every state but sent; see mw_store_task_count. */
 int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
                           int64_t *ret);
 

@@ -4,9 +4,9 @@
  *   store_bench FOLDER [EVENTS [BACKLOG]]
  *
  * Writes EVENTS (default 200000) events with raw JSON of about 600 bytes in as many channels as a
- * team has, each a transaction of its own, with at most BACKLOG of them under way (default: what the
- * store's queue takes), then single events one after the other. Prints one line a figure; removes
- * its files.
+ * team has, each a transaction of its own, with at most BACKLOG of them under way (default: what
+ * the store's queue takes), then single events one after the other. Prints one line a figure;
+ * removes its files.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -164,8 +164,7 @@ int main(int argc, char **argv)
     printf("events, durable:           %.0f/s (%ld events, %.0f in a commit, %.1f us CPU each)\n",
            (double)events * 1e9 / (double)wall, events, (double)events / (double)stats.commits,
            (double)cpu / 1e3 / (double)events);
-    printf("loop's thread per event:   %.2f us\n",
-           (double)bench.submit_ns / 1e3 / (double)events);
+    printf("loop's thread per event:   %.2f us\n", (double)bench.submit_ns / 1e3 / (double)events);
     printf("file and WAL per event:    %.0f bytes\n",
            (double)stats.file_bytes / (double)stats.events_written);
     bench_single();
