@@ -165,6 +165,10 @@ void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d);
 /* Ends what waits: of one bot, or of all (NULL). */
 void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why);
 
+/* ---- resolve.c ---- */
+/* What a failed call to the server is to a front end. */
+enum gw_code gw_code_of(enum mm_outcome outcome);
+
 /* ---- consumer.c ---- */
 void gw_consumers_commit(struct gw *gw);
 void gw_consumers_live(struct gw *gw, const struct mw_event *ev);

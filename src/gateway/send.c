@@ -94,29 +94,6 @@ static void answer_no_memory(struct gw_pending_send *p)
     answer_error(p, GW_INTERNAL, "out of memory");
 }
 
-static enum gw_code code_of(enum mm_outcome outcome)
-{
-    switch (outcome) {
-    case MM_OK:
-        return GW_OK;
-    case MM_NOT_FOUND:
-        return GW_NOT_FOUND;
-    case MM_FORBIDDEN:
-        return GW_FORBIDDEN;
-    case MM_REFUSED:
-        return GW_BAD_PARAMS;
-    case MM_UNAVAILABLE:
-        return GW_REFUSED;
-    case MM_UNREACHABLE:
-    case MM_AMBIGUOUS:
-    case MM_UNAUTHORIZED:
-    case MM_BAD_ANSWER:
-    case MM_CANCELED:
-        break;
-    }
-    return GW_OFFLINE;
-}
-
 /* ---- Delivered ---- */
 
 static char *permalink(const struct gw_pending_send *p)
@@ -371,7 +348,7 @@ static bool still_wanted(struct gw_pending_send *p, const struct mm_result *r)
     if (r->outcome == MM_CANCELED)
         answer_error(p, GW_OFFLINE, "the bot's connection was closed");
     else
-        answer_error(p, code_of(r->outcome), mw_error_text(&r->err));
+        answer_error(p, gw_code_of(r->outcome), mw_error_text(&r->err));
     return false;
 }
 
