@@ -303,10 +303,15 @@ enum verdict {
 
 static enum verdict judge(const struct mm_result *res, const struct gw_effect_kind *kind)
 {
-    bool theirs = res->error_id && res->error_id[0]; /* not the answer of a proxy on the way */
+    bool theirs = res->error_id && res->error_id[0];
 
     if (res->status == 429 || res->status == 408)
         return HOLD;
+    if (res->status == 413)
+        return GIVE_UP;
+    /* The "no" of a proxy on the way: the server never saw it. */
+    if (res->status >= 400 && res->status < 500 && res->status != 401 && !theirs)
+        return AGAIN;
     switch (res->outcome) {
     case MM_OK:
         return DONE;
@@ -317,11 +322,8 @@ static enum verdict judge(const struct mm_result *res, const struct gw_effect_ki
     case MM_BAD_ANSWER:
         return UNSURE;
     case MM_NOT_FOUND:
-        if (theirs && kind->gone_is_done)
-            return DONE;
-        return theirs ? GIVE_UP : AGAIN;
+        return kind->gone_is_done ? DONE : GIVE_UP;
     case MM_FORBIDDEN:
-        return theirs ? GIVE_UP : AGAIN;
     case MM_REFUSED:
     case MM_UNAVAILABLE:
         return GIVE_UP;

@@ -119,7 +119,8 @@ static void answer_upload(struct server *s, struct mw_httpd_request *req)
     size_t len;
     const char *body = mw_httpd_body(req, &len);
 
-    snprintf(s->upload, sizeof(s->upload), "%.*s", (int)len, body);
+    if (len)
+        snprintf(s->upload, sizeof(s->upload), "%.*s", (int)len, body);
     mw_json_add_str(info, "id", id);
     mw_json_push(infos, info);
     mw_json_add(o, "file_infos", infos);
@@ -143,7 +144,7 @@ static void on_request(struct mw_httpd_request *req, void *userdata)
         return;
     }
     snprintf(s->last_method, sizeof(s->last_method), "%s", method);
-    snprintf(s->last_path, sizeof(s->last_path), "%s", path);
+    snprintf(s->last_path, sizeof(s->last_path), "%s", path ? path : "");
     if (mw_streq(path, "/api/v4/files")) {
         answer_upload(s, req);
         return;
