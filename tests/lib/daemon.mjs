@@ -49,7 +49,7 @@ export class Daemon {
   // Starts it and, unless told otherwise, waits until every bot is online.
   async start({ online = true } = {}) {
     this.program = new Program(matterwired, ['--config', this.configPath], { env: this.env, cwd: this.folder });
-    await this.logged('ready');
+    await this.logged('started');
     if (online) for (const bot of this.config.bots) await this.state(bot.name, 'online');
     return this;
   }
@@ -78,7 +78,8 @@ export class Daemon {
 
   // The next time that a bot is in `state`, counted from the start of this run.
   state(bot, state, ms) {
-    return this.logged('bot state', (e) => e.bot === bot && e.state === state, ms);
+    if (state === 'online') return this.logged('online', (e) => e.bot === bot, ms);
+    return this.logged('not connected', (e) => e.bot === bot && e.state === state, ms);
   }
 
   cli(...args) {

@@ -81,7 +81,7 @@ describe('what triggers', () => {
       bots: [botConfig(world, bot, { handler: 'yes', allowed_users: [bob.user.id] })], handlers: handler('yes'),
     });
     assert.equal((await daemon.cli('reload')).code, 0);
-    await daemon.program.stderr.count(2, (l) => l.includes('"bot state"') && l.includes('"online"'), 'online again');
+    await daemon.program.stderr.count(2, (l) => l.includes('"message":"online"'), 'online again');
     const now = await bob.post(world.channel, 'and now?');
     await bob.hearsAnswer(bot, now);
   });
@@ -153,14 +153,14 @@ describe('the handler', () => {
       const post = await ann.post(world.channel, word);
       if (word === 'work') await ann.hearsAnswer(bot, post);
     }
-    await daemon.logged('handler failed');
-    await daemon.logged('handler timed out');
-    await daemon.logged('handler said nothing');
+    await daemon.logged('the handler failed');
+    await daemon.logged('the handler took too long');
+    await daemon.logged('the handler had no answer');
     const status = (await daemon.cli('status', '--json')).json;
     const counts = status.handlers.find((h) => h.name === 'moody');
     assert.equal(counts.answered, 1);
     assert.equal(counts.failed, 1);
-    assert.equal(counts.timed_out, 1);
+    assert.equal(counts.timeout, 1);
     assert.equal(counts.empty, 1);
   });
 
