@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
-#include "base/clock.h"
 #include "base/str.h"
 #include "store/test_store.h"
 
@@ -116,6 +116,26 @@ static void cursors(void **state)
     assert_int_equal(mw_store_cursor(f->store, "a", &at), 0);
     assert_int_equal(at, 8);
     assert_int_equal(mw_store_cursor(f->store, "b", &at), 1);
+}
+
+static bool list_cursor(const char *consumer, int64_t position, int64_t updated_at, void *userdata)
+{
+    assert_true(updated_at > 0);
+    mw_buf_printf(userdata, "%s=%lld ", consumer, (long long)position);
+    return true;
+}
+
+static void cursors_are_listed(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_tx *tx = test_tx(f);
+    MW_AUTOBUF b;
+
+    mw_buf_init(&b, 0);
+    assert_int_equal(mw_tx_cursor(tx, "b", 2) | mw_tx_cursor(tx, "a", 1), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_int_equal(mw_store_cursors(f->store, list_cursor, &b), 0);
+    assert_string_equal(mw_buf_str(&b), "a=1 b=2 ");
 }
 
 static bool keep_task(const struct mw_task *t, void *userdata)
@@ -274,6 +294,253 @@ static void outbox_life(void **state)
     assert_string_equal(f->message, "there is no outbox row 9");
 }
 
+static void outbox_row_by_key(void **state)
+{
+    struct fixture *f = *state;
+    const struct mw_outbox o = {.bot = "b1", .key = "k1", .kind = "edit", .payload = "{}"};
+    struct mw_tx *tx = test_tx(f);
+    MW_AUTOBUF b;
+
+    mw_buf_init(&b, 0);
+    assert_int_equal(mw_tx_outbox_add(tx, &o), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_int_equal(mw_store_outbox_key(f->store, "b2", "k1", keep_outbox, &b), 1);
+    assert_int_equal(mw_store_outbox_row(f->store, 9, keep_outbox, &b), 1);
+    assert_int_equal(b.len, 0);
+    assert_int_equal(mw_store_outbox_key(f->store, "b1", "k1", keep_outbox, &b), 0);
+    assert_string_equal(mw_buf_str(&b), "1/b1/k1/edit///{}/0/1/0/0/0// ");
+    mw_buf_clear(&b);
+    assert_int_equal(mw_store_outbox_row(f->store, 1, keep_outbox, &b), 0);
+    assert_string_equal(mw_buf_str(&b), "1/b1/k1/edit///{}/0/1/0/0/0// ");
+}
+
+static void set(struct fixture *f, const char *scope, const char *key, const char *value)
+{
+    struct mw_tx *tx = test_tx(f);
+
+    assert_int_equal(mw_tx_set(tx, scope, key, value), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+}
+
+static void expect_kv(struct fixture *f, const char *scope, const char *key, const char *value)
+{
+    MW_AUTOFREE char *got_value = NULL;
+
+    assert_int_equal(mw_store_get(f->store, scope, key, &got_value), value ? 0 : 1);
+    if (value)
+        assert_string_equal(got_value, value);
+    else
+        assert_null(got_value);
+}
+
+static void key_value_state(void **state)
+{
+    struct fixture *f = *state;
+
+    expect_kv(f, "s", "k", NULL);
+    set(f, "s", "k", "one");
+    set(f, "t", "k", "");
+    expect_kv(f, "s", "k", "one");
+    expect_kv(f, "t", "k", "");
+    set(f, "s", "k", "two");
+    test_reopen(f);
+    expect_kv(f, "s", "k", "two");
+    set(f, "s", "k", NULL);
+    set(f, "s", "never", NULL);
+    expect_kv(f, "s", "k", NULL);
+    expect_kv(f, "t", "k", "");
+}
+
+/* ---- Transactions of one group ---- */
+
+struct trace {
+    struct fixture *f;
+    struct mw_buf b; /* "name=error " in the order of the callbacks */
+};
+struct entry {
+    struct trace *trace;
+    const char *name;
+};
+
+static void on_traced(const struct mw_tx_result *r, void *userdata)
+{
+    struct entry *e = userdata;
+
+    mw_buf_printf(&e->trace->b, "%s=%d ", e->name, r->error);
+}
+
+/* Submits everything while the database is locked by somebody else, so that it becomes one group
+ * (but for the first, which the writer already has in hand). */
+static sqlite3 *hold(struct fixture *f)
+{
+    struct mw_tx *plug = test_tx(f);
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(mw_tx_set(plug, "plug", "plug", "plug"), 0);
+    mw_tx_commit(plug, NULL, NULL);
+    while (f->stalls == 0)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    return db;
+}
+
+static void refused_transaction_spares_its_neighbours(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_event a = test_post("p1", 1), b = test_post("p2", 2), c = test_post("p3", 3);
+    struct trace trace = {.f = f};
+    struct entry entries[] = {
+        {&trace, "good"}, {&trace, "bad"}, {&trace, "invalid"}, {&trace, "new"}};
+    const struct mw_outbox no_key = {.bot = "b1", .key = ""};
+    sqlite3 *other = hold(f);
+    struct mw_store_stats stats;
+    struct mw_tx *tx;
+    int64_t at;
+
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_event(tx, &a) | mw_tx_cursor(tx, "good", 1), 0);
+    mw_tx_commit(tx, on_traced, &entries[0]);
+    /* Its bot is new, too: what was remembered of it must go with it. */
+    tx = test_tx(f);
+    b.bot = "b2";
+    assert_int_equal(
+        mw_tx_event(tx, &b) | mw_tx_cursor(tx, "bad", 1) | mw_tx_outbox_add(tx, &no_key), 0);
+    mw_tx_commit(tx, on_traced, &entries[1]);
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_cursor(tx, "invalid", 1), 0);
+    assert_int_equal(mw_tx_event(tx, &(struct mw_event){.kind = MW_EVENT_TYPING}), -EINVAL);
+    mw_tx_commit(tx, on_traced, &entries[2]);
+    tx = test_tx(f);
+    c.bot = "b2";
+    assert_int_equal(mw_tx_event(tx, &c), 0);
+    mw_tx_commit(tx, on_traced, &entries[3]);
+
+    sqlite3_close(other);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_string_equal(mw_buf_str(&trace.b), "good=0 bad=-22 invalid=-22 new=0 ");
+    mw_buf_deinit(&trace.b);
+    assert_int_equal(f->commits, 2);
+    assert_string_equal(test_events(f, NULL), "post:p1:0 post:p3:0");
+    assert_string_equal(test_events(f, &(struct mw_event_filter){.bot = "b2"}), "post:p3:0");
+    assert_int_equal(mw_store_cursor(f->store, "good", &at), 0);
+    assert_int_equal(mw_store_cursor(f->store, "bad", &at), 1);
+    assert_int_equal(mw_store_cursor(f->store, "invalid", &at), 1);
+    mw_store_get_stats(f->store, &stats);
+    assert_int_equal(stats.events_written, 2);
+    assert_int_equal(stats.last_event_id, f->committed);
+}
+
+static void group_is_one_commit_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_buf expected = {0};
+    struct trace trace = {.f = f};
+    struct entry entries[100];
+    char names[100][8];
+    sqlite3 *other = hold(f);
+    struct mw_store_stats stats;
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(entries); i++) {
+        struct mw_tx *tx = test_tx(f);
+
+        snprintf(names[i], sizeof(names[i]), "%zu", i);
+        entries[i] = (struct entry){&trace, names[i]};
+        assert_int_equal(mw_tx_set(tx, "order", "last", names[i]), 0);
+        mw_tx_commit(tx, on_traced, &entries[i]);
+        mw_buf_printf(&expected, "%zu=0 ", i);
+    }
+    sqlite3_close(other);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_string_equal(mw_buf_str(&trace.b), mw_buf_str(&expected));
+    mw_buf_deinit(&trace.b);
+    mw_buf_deinit(&expected);
+    expect_kv(f, "order", "last", "99");
+    mw_store_get_stats(f->store, &stats);
+    assert_int_equal(stats.commits, 2);
+    assert_true(stats.file_bytes > 0);
+}
+
+struct chain {
+    struct fixture *f;
+    struct mw_store *store;
+    int written, canceled;
+};
+
+static void submit_again(const struct mw_tx_result *r, void *userdata)
+{
+    struct chain *c = userdata;
+    struct mw_tx *tx;
+
+    if (r->error == -ECANCELED) {
+        assert_string_equal(r->message, "the store is closing");
+        c->canceled++;
+        return;
+    }
+    c->written++;
+    tx = mw_tx_new(c->store);
+    assert_non_null(tx);
+    assert_int_equal(mw_tx_set(tx, "chain", "n", "x"), 0);
+    mw_tx_commit(tx, submit_again, c);
+}
+
+static void close_writes_what_was_given_and_cancels_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    struct chain c = {.f = f, .store = f->store};
+    struct mw_tx *tx = test_tx(f);
+    int64_t at = 0;
+
+    assert_int_equal(mw_tx_cursor(tx, "c", 42), 0);
+    mw_tx_commit(tx, submit_again, &c);
+    test_close(f);
+    assert_int_equal(c.written, 1);
+    assert_int_equal(c.canceled, 1);
+    test_open(f);
+    assert_int_equal(mw_store_cursor(f->store, "c", &at), 0);
+    assert_int_equal(at, 42);
+}
+
+static void old_rows_can_be_deleted(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_event a = test_post("p1", 1), b = test_post("p2", 2);
+    const struct mw_task t = {.event_id = 1, .bot = "b1", .handler = "h"};
+    struct mw_tx *tx = test_tx(f);
+    int64_t last;
+    sqlite3 *db;
+
+    assert_int_equal(mw_tx_event(tx, &a) | mw_tx_task_add(tx, &t), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    last = f->result.event_id;
+    test_close(f);
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "PRAGMA foreign_keys = 1; DELETE FROM event", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    test_open(f);
+    assert_int_equal(mw_store_last_event_id(f->store), last);
+    assert_string_equal(test_events(f, NULL), "");
+    assert_string_equal(tasks(f, "b1", MW_TASK_PENDING), "1/1/b1/h//1/0/ ");
+    assert_true(test_event(f, &b) > last);
+}
+
+static void empty_transactions_and_unused_ones(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_event ev = test_post("p1", 1);
+    struct mw_tx *unused = test_tx(f);
+
+    assert_int_equal(mw_tx_event(unused, &ev), 0);
+    mw_tx_free(unused);
+    mw_tx_free(NULL);
+    assert_int_equal(test_commit(f, test_tx(f)), 0);
+    assert_int_equal(f->result.event_id, 0);
+    assert_string_equal(test_events(f, NULL), "");
+    mw_store_close(NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
 
 int main(void)
@@ -281,8 +548,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(event_comes_back_whole),
         TEST(cursors),
+        TEST(cursors_are_listed),
         TEST(task_life),
         TEST(outbox_life),
+        TEST(outbox_row_by_key),
+        TEST(key_value_state),
+        TEST(refused_transaction_spares_its_neighbours),
+        TEST(group_is_one_commit_in_order),
+        TEST(close_writes_what_was_given_and_cancels_the_rest),
+        TEST(old_rows_can_be_deleted),
+        TEST(empty_transactions_and_unused_ones),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
