@@ -3,6 +3,12 @@
 #include "base/str.h"
 #include "store/db.h"
 
+struct migration {
+    int version; /* PRAGMA user_version after this step: 1, 2, 3 ... */
+    const char *what;
+    const char *sql;
+};
+
 /*
  * Never change a step that was released: add one.
  *
@@ -14,7 +20,7 @@
  *  - event_root finds the replies of a thread.
  * Nothing refers to event.id by a foreign key, so that old rows can be deleted.
  */
-static const struct mw_migration migrations[] = {
+static const struct migration migrations[] = {
     {1, "journal, positions, consumers, tasks, outbox, state",
      "CREATE TABLE bot (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
 
@@ -68,13 +74,7 @@ static const struct mw_migration migrations[] = {
      " PRIMARY KEY (scope, key)) STRICT, WITHOUT ROWID;"},
 };
 
-const struct mw_migration *mw_migrations(size_t *ret_count)
-{
-    *ret_count = MW_ARRAY_LEN(migrations);
-    return migrations;
-}
-
-static int apply(sqlite3 *db, const struct mw_migration *m, struct mw_error *err)
+static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)
 {
     MW_AUTOFREE char *header =
         mw_asprintf("PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",

@@ -11,13 +11,6 @@
  * ours. */
 #define MW_STORE_APPLICATION_ID 0x4d576972
 
-struct mw_migration {
-    int version; /* PRAGMA user_version after this step: 1, 2, 3 ... */
-    const char *what;
-    const char *sql;
-};
-const struct mw_migration *mw_migrations(size_t *ret_count);
-
 /* Brings the database to the newest schema, each step in a transaction of its own. Returns 0, or
  * -EINVAL when the file is not a database of ours or is newer than this program, or what
  * mw_db_errno says. */

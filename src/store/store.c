@@ -81,22 +81,43 @@ static int create_file(const char *path, struct mw_error *err)
     return 0;
 }
 
-static int open_writer_db(const struct mw_store_params *p, sqlite3 **ret, struct mw_error *err)
+/* Some network file systems cannot share the WAL's index: SQLite then stays in another mode. */
+static int set_wal(sqlite3 *db, struct mw_error *err)
 {
-    MW_AUTODB *db = NULL;
-    int r = mw_db_open(p->path, false, &db, err);
+    sqlite3_stmt *st;
+    int code, r = mw_db_prepare(db, "PRAGMA journal_mode = wal", &st, err);
 
     if (r < 0)
         return r;
-    if ((r = mw_migrate(db, p->path, err)) < 0 ||
-        (r = mw_db_exec(db,
-                        "PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0;"
-                        "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384",
-                        err)) < 0 ||
-        (r = mw_db_exec(db,
-                        p->synchronous_full == 0 ? "PRAGMA synchronous = NORMAL"
-                                                 : "PRAGMA synchronous = FULL",
-                        err)) < 0)
+    code = sqlite3_step(st);
+    if (code != SQLITE_ROW)
+        r = mw_db_fail(db, code, err);
+    else if (!mw_streq(mw_db_text(st, 0), "wal"))
+        r = mw_error_set(err, -ENOTSUP, "its file system cannot hold a write-ahead log");
+    sqlite3_finalize(st);
+    return r;
+}
+
+static int open_writer_db(const struct mw_store_params *p, sqlite3 **ret, struct mw_error *err)
+{
+    static const char settings[] = "PRAGMA wal_autocheckpoint = 0;"
+                                   "PRAGMA journal_size_limit = 67108864;"
+                                   "PRAGMA cache_size = -16384;";
+    MW_AUTODB *db = NULL;
+    int r = mw_db_open(p->path, false, &db, err);
+
+    if (r == 0)
+        r = mw_migrate(db, p->path, err);
+    if (r == 0)
+        r = set_wal(db, err);
+    if (r == 0)
+        r = mw_db_exec(db, settings, err);
+    if (r == 0)
+        r = mw_db_exec(db,
+                       p->synchronous_full == 0 ? "PRAGMA synchronous = NORMAL"
+                                                : "PRAGMA synchronous = FULL",
+                       err);
+    if (r < 0)
         return r;
     *ret = take_ptr(db);
     return 0;

@@ -16,6 +16,8 @@ static int on_wal(void *userdata, sqlite3 *db, const char *name, int pages)
 {
     struct mw_writer *w = userdata;
 
+    if (pages < w->wal_pages) /* a finished checkpoint let it begin anew */
+        w->checkpoint_at = CHECKPOINT_PAGES;
     w->wal_pages = pages;
     w->checkpoint_due = true;
     return SQLITE_OK;
@@ -24,14 +26,12 @@ static int on_wal(void *userdata, sqlite3 *db, const char *name, int pages)
 /* Failures are of no consequence here: the next commit meets them and reports them. */
 static void checkpoint(struct mw_writer *w, bool idle)
 {
-    if (!w->checkpoint_due || (!idle && w->wal_pages < (int)w->checkpoint_at))
+    if (!w->checkpoint_due || (!idle && w->wal_pages < w->checkpoint_at))
         return;
     w->checkpoint_due = false;
     sqlite3_wal_checkpoint_v2(w->apply.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     /* When a reader kept it from ending, wait for as many pages again. */
-    w->checkpoint_at = (unsigned)w->wal_pages + CHECKPOINT_PAGES;
-    if (w->wal_pages < CHECKPOINT_PAGES)
-        w->checkpoint_at = CHECKPOINT_PAGES;
+    w->checkpoint_at = w->wal_pages + CHECKPOINT_PAGES;
 }
 
 /* One attempt at the whole batch; returns an SQLite code. */
@@ -53,11 +53,9 @@ static void set_reason(struct mw_writer *w, int code)
     uv_mutex_lock(&w->mutex);
     snprintf(w->reason, sizeof(w->reason), "%s cannot be written: %s", w->path,
              mw_db_reason(w->apply.db, code));
-    if (!w->stalled) {
-        w->stalled = true;
-        w->stalls++;
-        uv_async_send(w->wake_loop);
-    }
+    w->stalls += !w->stalled;
+    w->stalled = true;
+    uv_async_send(w->wake_loop);
     uv_mutex_unlock(&w->mutex);
 }
 

@@ -19,9 +19,9 @@
 struct mw_writer {
     struct mw_apply apply; /* the thread's, like the rest up to `mutex` */
     const char *path;
-    unsigned checkpoint_at; /* WAL pages */
-    bool checkpoint_due;    /* something was written since the last one */
     int wal_pages;
+    int checkpoint_at;   /* that many */
+    bool checkpoint_due; /* something was written since the last one */
     uv_thread_t thread;
     uv_async_t *wake_loop;
 
