@@ -68,6 +68,7 @@ struct gw_dispatch {
 static void read_journal(struct gw_dispatch *d);
 static void load_tasks(struct gw_dispatch *d);
 static void try_conversation(struct gw_conversation *c);
+static int start_run(struct gw_conversation *c, struct gw_handler *h);
 static void record_end(struct run *r);
 
 /* ---- Conversations ---- */
@@ -150,7 +151,8 @@ static void next_in_line(struct gw_handler *h)
         struct gw_conversation *c = h->wait_head;
 
         stop_waiting(c);
-        try_conversation(c);
+        if (start_run(c, h))
+            mw_timer_start(c->d->timer, RETRY_MS);
     }
 }
 
@@ -444,7 +446,7 @@ static void try_conversation(struct gw_conversation *c)
     if (c->run || c->waits_for || !c->head || d->stopped)
         return;
     h = mw_map_get(&d->bot->gw->handlers, c->head->handler);
-    if (h && h->config && !has_place(h))
+    if (h && h->config && (h->wait_head || !has_place(h)))
         wait_for(c, h);
     else if (start_run(c, h))
         mw_timer_start(d->timer, RETRY_MS);
@@ -482,17 +484,8 @@ static bool load_task(const struct mw_task *row, void *userdata)
     d->tasks++;
     d->last_task = row->id;
     ld->n++;
+    try_conversation(c); /* the oldest first */
     return true;
-}
-
-static void try_all(struct gw_dispatch *d)
-{
-    size_t it = 0;
-    void *value;
-
-    /* A try ends nothing at once, so the map does not change under us. */
-    while (mw_map_next(&d->conversations, &it, NULL, &value))
-        try_conversation(value);
 }
 
 static void load_tasks(struct gw_dispatch *d)
@@ -509,7 +502,6 @@ static void load_tasks(struct gw_dispatch *d)
     d->more_tasks = rc < 0 || ld.failed || ld.n == room;
     if (rc < 0 || ld.failed)
         mw_timer_start(d->timer, RETRY_MS);
-    try_all(d);
 }
 
 /* ---- Journal ---- */
@@ -638,17 +630,21 @@ static void read_journal(struct gw_dispatch *d)
     }
 }
 
+/* What could not go on for lack of memory, or because the store said no. */
 static void on_timer(void *userdata)
 {
     struct gw_dispatch *d = userdata;
+    size_t it = 0;
+    void *value;
 
     store_skips(d);
     if (d->stopped)
         return;
+    /* A try ends nothing at once, so the map does not change under us. */
+    while (mw_map_next(&d->conversations, &it, NULL, &value))
+        try_conversation(value);
     if (d->more_tasks)
         load_tasks(d);
-    else
-        try_all(d);
     read_journal(d);
 }
 
