@@ -238,6 +238,8 @@ static void filters(void **state)
         {{.user_id = "u2"}, "post:p2:0"},
         {{.root_id = "r1"},
          "post:r1:0 post:p2:0 post_edited:r1:400 reaction_added:r1/u1/smile:500"},
+        {{.root_id = "r1", .channel_id = "c1", .limit = 2}, "post:r1:0 post:p2:0"},
+        {{.root_id = "r1", .channel_id = "c2"}, ""},
         {{.root_id = "r1", .kinds = 1u << MW_EVENT_POST}, "post:r1:0 post:p2:0"},
         {{.post_id = "r1"}, "post:r1:0 post_edited:r1:400 reaction_added:r1/u1/smile:500"},
         {{.kinds = 1u << MW_EVENT_POST_EDITED | 1u << MW_EVENT_REACTION_ADDED},

@@ -28,6 +28,7 @@ static void read_event(sqlite3_stmt *st, struct mw_event *ret)
 
 static void conditions(struct mw_buf *b, const struct mw_event_filter *f)
 {
+    bool small = f->root_id || f->post_id;
     const struct {
         bool wanted;
         const char *sql;
@@ -35,7 +36,9 @@ static void conditions(struct mw_buf *b, const struct mw_event_filter *f)
         {f->after_id, " AND e.id > :after"},
         {f->before_id, " AND e.id < :before"},
         {f->bot, " AND e.bot_id = (SELECT id FROM bot WHERE name = :bot)"},
-        {f->channel_id, " AND e.channel_id = :channel AND e.channel_id != ''"},
+        /* A thread or a post is far smaller than its channel: the plus keeps that index out. */
+        {f->channel_id && small, " AND +e.channel_id = :channel"},
+        {f->channel_id && !small, " AND e.channel_id = :channel AND e.channel_id != ''"},
         {f->user_id, " AND e.user_id = :user"},
         {f->root_id, " AND ((e.root_id = :root AND e.root_id != '')"
                      " OR (e.object >= :root AND e.object < :root || '0' AND e.object != ''"
