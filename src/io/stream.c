@@ -166,7 +166,7 @@ static void update(struct mw_stream *s)
     }
     if (s->kicked)
         mw_timer_start(s->timer, 0);
-    else if (s->state != S_OPEN)
+    else if (s->state != S_OPEN && s->state != S_CONNECT) /* the connector has its own limit */
         mw_timer_start(s->timer, (int64_t)(s->deadline - MW_MIN(uv_now(s->loop), s->deadline)));
     else
         mw_timer_stop(s->timer);
@@ -439,8 +439,7 @@ static void on_timer(void *userdata)
 
     enter(s);
     if (!s->kicked) {
-        if (s->state != S_CONNECT) /* the connector has its own limit */
-            on_timeout(s);
+        on_timeout(s);
     } else if (s->state < S_OPEN && (s->broken.code || (s->stopping && !mw_stream_queued(s)))) {
         finish(s, stage_of(s), &none); /* shut down before it was open */
     } else {

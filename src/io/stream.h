@@ -5,7 +5,12 @@
  * callback, and no callback comes after it. All calls on the loop's thread.
  * Reading is push: on_data gets bytes as they come, until mw_stream_pause. Writing is queued up to
  * write_limit bytes; beyond that mw_stream_write refuses with -ENOBUFS and takes nothing.
- * TLS is OpenSSL's SSL object on the socket's descriptor, driven by uv_poll (DESIGN section 3).
+ * TLS (1.2 and up) is OpenSSL's SSL object on the socket's descriptor, driven by uv_poll.
+ *
+ * SIGPIPE is ignored in the whole process from the first mw_tls_new on, because OpenSSL writes to
+ * the descriptor by itself (see io/handle.h). The codes of a failure are those of errno; for
+ * certificates -EKEYEXPIRED and -EKEYREJECTED, for a peer or proxy that wants other credentials
+ * -EACCES, for a host that does not exist -ENOENT with MW_STAGE_RESOLVE.
  */
 #ifndef MW_IO_STREAM_H
 #define MW_IO_STREAM_H
@@ -18,12 +23,13 @@ struct mw_stream;
 struct mw_tls; /* a client context: trust store, client certificate, verification; see below */
 
 struct mw_tls_params {
-    const char *ca_file;   /* NULL = the system's trust store */
+    const char *ca_file;   /* PEM; NULL = the system's trust store */
     const char *cert_file; /* client certificate chain, PEM; NULL = none */
     const char *key_file;  /* its key; NULL = in cert_file */
     bool insecure;         /* accept any certificate */
 };
 
+/* Returns 0, -EINVAL (a file that cannot be used; err names it) or -ENOMEM. */
 int mw_tls_new(const struct mw_tls_params *params, struct mw_tls **ret, struct mw_error *err);
 void mw_tls_free(struct mw_tls *tls);
 
@@ -42,7 +48,7 @@ struct mw_stream_ops {
     void (*on_open)(struct mw_stream *s, void *userdata);
     /* data is valid during the call only. */
     void (*on_data)(struct mw_stream *s, const char *data, size_t len, void *userdata);
-    /* The write queue ran empty. May be NULL. */
+    /* The write queue ran empty after it held something. May be NULL. */
     void (*on_drain)(struct mw_stream *s, void *userdata);
     /* The stream ended: err->code == 0 is an orderly end by the peer. Comes once, nothing comes
      * after it; the owner still has to free the stream. `stage` tells how far it had come. */
@@ -62,26 +68,32 @@ struct mw_stream_params {
     void *userdata;
 };
 
-/* Starts to connect; the outcome comes by on_open or on_close, never before this returns.
- * Returns 0, -ENOMEM or -EINVAL. */
+/* Starts to connect; the outcome comes by on_open or on_close, never before this returns. The
+ * addresses of a name are tried in turn, each with an equal share of the time that is left. The
+ * strings are copied. Returns 0, -ENOMEM or -EINVAL. */
 int mw_stream_connect(uv_loop_t *loop, const struct mw_stream_params *params,
                       struct mw_stream **ret, struct mw_error *err);
 
-/* Wraps a connected socket (taken over, made non-blocking). Reading starts at once. */
+/* Wraps a connected socket (taken over, also on failure; made non-blocking). Reading starts with
+ * the next round of the loop. Returns 0 or a negative errno. */
 int mw_stream_from_fd(uv_loop_t *loop, int fd, const struct mw_stream_ops *ops, void *userdata,
                       size_t write_limit, struct mw_stream **ret);
 
 void mw_stream_free(struct mw_stream *s);
 
-/* Queues a copy of data. Returns 0, -ENOBUFS (over write_limit), -EPIPE (closed) or -ENOMEM. */
+/* Writes what the kernel takes at once and queues a copy of the rest; before on_open all is queued.
+ * Never calls back. Returns 0, -ENOBUFS (over write_limit), -EPIPE (closed) or -ENOMEM. */
 int mw_stream_write(struct mw_stream *s, const void *data, size_t len) MW_MUST_CHECK;
 
-/* Ends the stream once the write queue is empty: on_close comes with code 0. */
+/* Ends the stream once the write queue is empty: on_close comes with code 0 when the peer has ended
+ * its side too, or after 1 s. What the peer still sends meanwhile is dropped. */
 void mw_stream_shutdown(struct mw_stream *s);
 
-/* Closes at once without flushing: TCP reset when `reset`. on_close does not come. */
+/* Closes at once without flushing: TCP reset when `reset`. on_close does not come. The owner still
+ * has to free the stream. */
 void mw_stream_abort(struct mw_stream *s, bool reset);
 
+/* While paused nothing is read, so an orderly end of the peer is not noticed either. */
 void mw_stream_pause(struct mw_stream *s);
 void mw_stream_resume(struct mw_stream *s);
 
