@@ -284,7 +284,7 @@ class Chat {
     this.view.editing = null;
     this.#atBottom = true;
     const member = this.store.members.get(channel.id);
-    this.#newSince = member?.unread ? member.last_viewed_at : 0;
+    this.#newSince = member?.unread ? member.last_viewed_at || 1 : 0; // never viewed: all is new
     this.composer = new Composer(this.store, {
       channelId: channel.id, rootId: '', label: `Write to ${this.store.channelTitle(channel)}`, tell,
       editLast: () => this.#editLast(this.store.roots(channel.id), 'channel'),
@@ -354,7 +354,8 @@ class Chat {
     const channel = s.channels.get(s.current);
     this.#drawSidebar();
     this.#drawTitle(channel);
-    this.offline.hidden = s.connected || !s.socket;
+    this.offline.hidden = s.connected || !s.wasConnected;
+    this.frame.classList.toggle('is-online', s.connected);
     if (!channel) {
       if (s.current) {
         s.current = null;

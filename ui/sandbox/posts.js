@@ -21,12 +21,14 @@ export class PostView {
   // Draws `posts` into `list`. where: 'channel' or 'thread'. newSince: time of the "new" line, 0 = none.
   list(list, posts, where, newSince = 0) {
     const nodes = [];
-    let before = null;
+    let before = null; // the post that the next one may continue
+    let lastDay = '';
     let newShown = false;
     for (const post of posts) {
       const day = dayText(post.create_at);
-      if (!before || dayText(before.create_at) !== day) {
+      if (day !== lastDay) {
         if (where === 'channel') nodes.push(this.#separator(`day ${day}`, 'day-line', day));
+        lastDay = day;
         before = null;
       }
       if (newSince && !newShown && post.create_at > newSince && post.user_id !== this.store.me.id) {

@@ -16,6 +16,7 @@ export class Store {
   threads = new Set(); // root ids whose whole thread was fetched
   typing = new Map(); // "channel/root" -> Map(user id -> timer)
   connected = false;
+  wasConnected = false;
   current = null; // channel id
   thread = null; // root id
   #dirty = false;
@@ -385,6 +386,7 @@ export class Store {
     if (!member || !(member.unread || member.mentions)) return;
     member.unread = 0;
     member.mentions = 0;
+    member.last_viewed_at = this.channels.get(channelId)?.last_post_at ?? member.last_viewed_at;
     this.touch();
     await this.api.post(`/channels/members/${this.me.id}/view`, { channel_id: channelId, prev_channel_id: '' });
   }
@@ -415,10 +417,11 @@ export class Store {
   // --- events -------------------------------------------------------------------------------------
 
   async #onOpen() {
-    const again = this.#lastEvent > 0;
+    const again = this.wasConnected;
     const since = this.#lastEvent;
     this.#lastEvent = Date.now();
     this.connected = true;
+    this.wasConnected = true;
     this.touch();
     if (!again) return;
     try {
