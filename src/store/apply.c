@@ -249,7 +249,7 @@ static int move_position(struct mw_apply *a, const struct mw_op *op, int64_t bot
 static int apply_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
 {
     enum mw_event_kind kind = (enum mw_event_kind)op->ints[MW_EV_KIND];
-    int64_t bot;
+    int64_t bot = 0;
     int code = bot_number(a, op, &bot);
 
     tx->result.event_id = 0;
@@ -273,7 +273,7 @@ static int apply_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op 
 
 static int apply_observed_post(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
 {
-    int64_t edit = op->ints[MW_EV_REVISION], deleted_at = op->ints[MW_EV_DELETED_AT], bot;
+    int64_t edit = op->ints[MW_EV_REVISION], deleted_at = op->ints[MW_EV_DELETED_AT], bot = 0;
     struct knowledge known;
     int code = bot_number(a, op, &bot);
 
@@ -296,7 +296,7 @@ static int apply_observed_post(struct mw_apply *a, struct mw_tx *tx, const struc
 static int apply_position(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
 {
     sqlite3_stmt *st = a->statements[MW_ST_POSITION];
-    int64_t bot;
+    int64_t bot = 0;
     int code = bot_number(a, op, &bot);
 
     if (code != SQLITE_OK)
