@@ -103,13 +103,13 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
     respond_json(req, 200, list);
 }
 
-static void answer_me(struct mw_httpd_request *req)
+static void answer_user(struct mw_httpd_request *req, const char *id, const char *name)
 {
-    cJSON *me = cJSON_CreateObject();
+    cJSON *o = cJSON_CreateObject();
 
-    mw_json_add_str(me, "id", BOT_ID);
-    mw_json_add_str(me, "username", "bot");
-    respond_json(req, 200, me);
+    mw_json_add_str(o, "id", id);
+    mw_json_add_str(o, "username", name);
+    respond_json(req, 200, o);
 }
 
 static void answer_upload(struct server *s, struct mw_httpd_request *req)
@@ -136,7 +136,20 @@ static void on_request(struct mw_httpd_request *req, void *userdata)
     cJSON *body = NULL;
 
     if (mw_streq(path, "/api/v4/users/me")) {
-        answer_me(req);
+        answer_user(req, BOT_ID, "bot");
+        return;
+    }
+    if (mw_streq(path, "/api/v4/users/username/ada")) {
+        answer_user(req, "adaadaadaadaadaadaadaadaad", "ada");
+        return;
+    }
+    if (mw_streq(path, "/api/v4/users/username/nobody") ||
+        mw_streq(path, "/api/v4/posts/missingmissingmissingmissi")) {
+        respond_error(req, 404, "app.user.missing_account.const");
+        return;
+    }
+    if (mw_streq(path, "/api/v4/channels/outsideoutsideoutsideouts0/members/me")) {
+        respond_error(req, 403, "api.context.permissions.app_error");
         return;
     }
     if (mw_streq(path, "/api/v4/config/client")) {
