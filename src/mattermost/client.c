@@ -786,10 +786,12 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void mm_client_free(struct mm_client *c)
 {
-    struct mm_call_list *lists[] = {&c->pending, &c->answered};
+    struct mm_call_list *lists[2];
 
     if (!c || c->dead)
         return;
+    lists[0] = &c->pending;
+    lists[1] = &c->answered;
     c->dead = true;
     uv_timer_stop(&c->timer);
     /* Calls on the wire end with -ECANCELED inside. */
