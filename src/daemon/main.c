@@ -155,6 +155,23 @@ static void on_stop(uv_signal_t *handle, int signum)
 
 /* ---- The start ---- */
 
+/* The folder of the database, with those above it; 0700 for the umask. */
+static int make_folders(const char *file, struct mw_error *err)
+{
+    MW_AUTOFREE char *path = strdup(file);
+
+    if (!path)
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0777) < 0 && errno != EEXIST)
+            return mw_error_set(err, -errno, "cannot make the folder %s for the database: %s", path,
+                                strerror(errno));
+        *slash = '/';
+    }
+    return 0;
+}
+
 /* Many bots are many sockets. */
 static void raise_file_limit(void)
 {
@@ -183,8 +200,10 @@ static int run(struct daemon *d, struct gw_config *config, struct mw_error *err)
         .reload = reload,
         .userdata = d,
     };
-    int rc = gw_new(&d->loop, config, gw_handler_types, &d->gw, err);
+    int rc = make_folders(config->daemon.database, err);
 
+    if (!rc)
+        rc = gw_new(&d->loop, config, gw_handler_types, &d->gw, err);
     if (rc) {
         gw_config_free(config);
         return rc;
@@ -260,7 +279,7 @@ static int daemon_main(struct daemon *d)
         fprintf(stderr, "matterwired: %s\n", mw_error_text(&err));
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
-    return rc ? 1 : 0;
+    return rc > 0 ? 2 : rc ? 1 : 0;
 }
 
 int main(int argc, char **argv)
