@@ -220,14 +220,10 @@ static bool has_header(const struct mw_httpd_request *req, const char *name)
     return false;
 }
 
-void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *content_type,
-                      const void *body, size_t len)
+/* Takes over `response` (NULL: memory ran out). */
+static void answer(struct mw_httpd_request *req, int status, const char *content_type, size_t len,
+                   struct MHD_Response *response)
 {
-    struct MHD_Response *response;
-
-    /* MHD copies the body; its signature lacks a const. */
-    response = MHD_create_response_from_buffer(len, len ? (void *)(uintptr_t)body : (void *)"",
-                                               MHD_RESPMEM_MUST_COPY);
     if (!response) {
         mw_httpd_abort(req);
         return;
@@ -241,6 +237,53 @@ void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *cont
     req->state = REQUEST_ANSWERED;
     request_forget_data(req);
     wake(req);
+}
+
+void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *content_type,
+                      const void *body, size_t len)
+{
+    /* MHD copies the body; its signature lacks a const. */
+    answer(req, status, content_type, len,
+           MHD_create_response_from_buffer(len, len ? (void *)(uintptr_t)body : (void *)"",
+                                           MHD_RESPMEM_MUST_COPY));
+}
+
+struct cut_body {
+    size_t len;
+    char data[];
+};
+
+static ssize_t read_cut(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    const struct cut_body *cut = cls;
+    size_t n = MW_MIN(cut->len - (size_t)pos, max);
+
+    if (n == 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* closes the connection */
+    memcpy(buf, cut->data + pos, n);
+    return (ssize_t)n;
+}
+
+void mw_httpd_respond_cut(struct mw_httpd_request *req, int status, const char *content_type,
+                          const void *body, size_t len, size_t keep)
+{
+    struct cut_body *cut;
+    struct MHD_Response *response;
+
+    keep = MW_MIN(keep, len);
+    cut = malloc(sizeof(*cut) + keep);
+    if (!cut) {
+        mw_httpd_abort(req);
+        return;
+    }
+    cut->len = keep;
+    if (keep)
+        memcpy(cut->data, body, keep);
+    /* The promised length is one more at least, or a cut at the end would not show. */
+    response = MHD_create_response_from_callback(MW_MAX(len, keep + 1), 4096, read_cut, cut, free);
+    if (!response)
+        free(cut);
+    answer(req, status, content_type, len, response);
 }
 
 void mw_httpd_abort(struct mw_httpd_request *req)

@@ -58,6 +58,10 @@ int mw_httpd_add_header(struct mw_httpd_request *req, const char *name, const ch
 void mw_httpd_respond(struct mw_httpd_request *req, int status, const char *content_type,
                       const void *body, size_t len);
 
+/* The same, but the connection is cut after `keep` bytes of the body (for fault injection). */
+void mw_httpd_respond_cut(struct mw_httpd_request *req, int status, const char *content_type,
+                          const void *body, size_t len, size_t keep);
+
 /* Cuts the connection without an answer (for fault injection); ends the request. */
 void mw_httpd_abort(struct mw_httpd_request *req);
 
