@@ -1,0 +1,131 @@
+/* `history`: the newest events, page by page from the end. */
+#include "base/clock.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/kinds.h"
+
+#define PAGE 2000 /* events asked for at once */
+
+static int check_time(const char *option, const char *value)
+{
+    int64_t ms;
+
+    if (!value || mw_time_parse(value, mw_clock_now(), &ms) == 0)
+        return CLI_DONE;
+    return cli_error(CLI_USAGE,
+                     "--%s wants a time such as 2h (ago), 7d or 2026-11-21T10:00:00Z, not \"%s\"",
+                     option, value);
+}
+
+static cJSON *make_params(const struct cli_history_options *o, int64_t before, int64_t limit)
+{
+    const struct {
+        const char *key, *value;
+    } texts[] = {
+        {"bot", o->bot},     {"channel", o->channel}, {"thread", o->thread},
+        {"since", o->since}, {"until", o->until},
+    };
+    MW_AUTOJSON *params = cJSON_CreateObject();
+
+    if (!params || mw_json_add_i64(params, "limit", limit))
+        return NULL;
+    for (size_t i = 0; i < MW_ARRAY_LEN(texts); i++)
+        if (texts[i].value && mw_json_add_str(params, texts[i].key, texts[i].value))
+            return NULL;
+    if ((before && mw_json_add_i64(params, "before", before)) ||
+        (o->raw && mw_json_add_bool(params, "raw", true)))
+        return NULL;
+    return take_ptr(params);
+}
+
+/* Puts a page before what is there already. */
+static int prepend(cJSON **all, cJSON *page)
+{
+    cJSON *item;
+
+    while ((item = cJSON_DetachItemFromArray(*all, 0)))
+        if (mw_json_push(page, item)) {
+            cJSON_Delete(page);
+            return cli_no_memory();
+        }
+    cJSON_Delete(*all);
+    *all = page;
+    return CLI_DONE;
+}
+
+static int fetch(struct cli_conn *c, const struct cli_history_options *o, cJSON **all)
+{
+    int64_t left = o->limit, before = 0;
+    bool more = true;
+
+    while (more && left > 0) {
+        cJSON *params = make_params(o, before, MW_MIN(left, PAGE)), *page;
+        MW_AUTOJSON *result = NULL;
+        int r;
+
+        if (!params)
+            return cli_no_memory();
+        r = cli_add_kinds(params, &o->kinds);
+        if (r) {
+            cJSON_Delete(params);
+            return r;
+        }
+        r = cli_call(c, "history", params, &result);
+        if (r)
+            return r;
+        page = cJSON_DetachItemFromObjectCaseSensitive(result, "events");
+        if (!cJSON_IsArray(page)) {
+            cJSON_Delete(page);
+            return cli_error(CLI_FAILED, "the daemon's answer has no events");
+        }
+        left -= cJSON_GetArraySize(page);
+        before = mw_json_i64(cJSON_GetArrayItem(page, 0), "id", 0);
+        more = mw_json_bool(result, "more") && before;
+        r = prepend(all, page);
+        if (r)
+            return r;
+    }
+    return CLI_DONE;
+}
+
+static int print_events(const struct cli *cli, const cJSON *events)
+{
+    const cJSON *event;
+
+    cJSON_ArrayForEach(event, events)
+    {
+        MW_AUTOBUF b;
+
+        mw_buf_init(&b, 0);
+        if (cli_write_event(&b, cli, event) < 0)
+            return cli_no_memory();
+        fputs(mw_buf_str(&b), stdout);
+    }
+    return cli_flush(CLI_DONE);
+}
+
+int cli_run_history(struct cli *cli, const void *options, int argc, char **argv)
+{
+    const struct cli_history_options *o = options;
+    MW_AUTOJSON *events = cJSON_CreateArray(), *checked = cJSON_CreateObject();
+    struct cli_conn c;
+    int r = check_time("since", o->since);
+
+    if (!events || !checked)
+        return cli_no_memory();
+    if (r == CLI_DONE)
+        r = check_time("until", o->until);
+    if (r == CLI_DONE)
+        r = cli_add_kinds(checked, &o->kinds);
+    if (r == CLI_DONE)
+        r = cli_connect(cli, &c);
+    if (r)
+        return r;
+    r = fetch(&c, o, &events);
+    cli_conn_deinit(&c);
+    if (r)
+        return r;
+    if (cli->json)
+        return cli_print_json(cli, take_ptr(events));
+    return print_events(cli, events);
+}

@@ -1,0 +1,136 @@
+/* `send` and `reply`. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+
+#define TEXT_MAX (512 * 1024) /* bytes; the daemon takes lines of 1 MiB */
+
+/* Reads standard input to its end. Returns an exit status. */
+static int read_input(struct mw_buf *b)
+{
+    for (;;) {
+        char *to = mw_buf_reserve(b, 16384);
+        ssize_t n;
+
+        if (!to)
+            return cli_no_memory();
+        n = read(STDIN_FILENO, to, 16384);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cli_error(CLI_FAILED, "cannot read standard input: %s", strerror(errno));
+        if (n == 0)
+            return CLI_DONE;
+        mw_buf_commit(b, (size_t)n);
+        if (b->len > TEXT_MAX)
+            return cli_error(CLI_FAILED, "the text is longer than %d bytes: send it as a file",
+                             TEXT_MAX);
+    }
+}
+
+static int get_text(const struct cli_send_options *o, struct mw_buf *b)
+{
+    int r = CLI_DONE;
+
+    if (o->text && strcmp(o->text, "-") != 0) {
+        if (mw_buf_puts(b, o->text) < 0)
+            return cli_no_memory();
+    } else if (o->text || (o->files.n == 0 && !isatty(STDIN_FILENO))) {
+        r = read_input(b);
+    }
+    if (r)
+        return r;
+    if (memchr(mw_buf_str(b), 0, b->len) || !mw_utf8_valid(mw_buf_str(b), b->len))
+        return cli_error(CLI_FAILED, "the text is not UTF-8: send it as a file");
+    if (b->len == 0 && o->files.n == 0)
+        return cli_error(CLI_USAGE,
+                         "there is nothing to send: give --text TEXT, or text on standard input");
+    return CLI_DONE;
+}
+
+/* The daemon reads the files, so it needs absolute paths. */
+static int add_files(cJSON *params, const struct mw_option_list *files)
+{
+    MW_AUTOJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; list && i < files->n; i++) {
+        MW_AUTOFREE char *path = realpath(files->items[i], NULL);
+
+        if (!path || access(path, R_OK) < 0)
+            return cli_error(CLI_FAILED, "cannot read the file %s: %s", files->items[i],
+                             strerror(errno));
+        if (mw_json_push(list, cJSON_CreateString(path)))
+            return cli_no_memory();
+    }
+    if (files->n && mw_json_add(params, "files", take_ptr(list)))
+        return cli_no_memory();
+    return CLI_DONE;
+}
+
+static int add_props(cJSON *params, const char *text)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    cJSON *props = NULL;
+
+    if (mw_json_parse(text, strlen(text), &props, &err) < 0)
+        return cli_error(CLI_USAGE, "--props is not JSON: %s", mw_error_text(&err));
+    if (!cJSON_IsObject(props)) {
+        cJSON_Delete(props);
+        return cli_error(CLI_USAGE, "--props must be a JSON object");
+    }
+    return mw_json_add(params, "props", props) ? cli_no_memory() : CLI_DONE;
+}
+
+static int add_text(cJSON *params, const char *key, const char *value)
+{
+    return value ? mw_json_add_str(params, key, value) : 0;
+}
+
+static int post(struct cli *cli, const struct cli_send_options *o, const char *method,
+                const char *post_id)
+{
+    MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
+    MW_AUTOBUF text;
+    int r;
+
+    mw_buf_init(&text, 0);
+    r = get_text(o, &text);
+    if (!params)
+        r = cli_no_memory();
+    if (r == CLI_DONE && o->files.n)
+        r = add_files(params, &o->files);
+    if (r == CLI_DONE && o->props)
+        r = add_props(params, o->props);
+    if (r)
+        return r;
+    if (add_text(params, "bot", o->bot) | add_text(params, "channel", o->channel) |
+        add_text(params, "root", o->root) | add_text(params, "post", post_id) |
+        add_text(params, "key", o->key) | add_text(params, "text", mw_buf_str(&text)) |
+        (o->wait_ms ? mw_json_add_i64(params, "wait", o->wait_ms) : 0))
+        return cli_no_memory();
+    r = cli_call_once(cli, method, take_ptr(params), &result);
+    if (r)
+        return r;
+    if (cli->json)
+        return cli_print_json(cli, take_ptr(result));
+    printf("%s %s\n", mw_json_bool(result, "existed") ? "posted before" : "posted",
+           mw_json_str_or(result, "permalink", mw_json_str_or(result, "post_id", "")));
+    return cli_flush(CLI_DONE);
+}
+
+int cli_run_send(struct cli *cli, const void *options, int argc, char **argv)
+{
+    const struct cli_send_options *o = options;
+
+    if (!o->channel && !o->root)
+        return cli_error(CLI_USAGE, "send needs --channel NAME (or --root POST): where to?");
+    return post(cli, o, "send", NULL);
+}
+
+int cli_run_reply(struct cli *cli, const void *options, int argc, char **argv)
+{
+    return post(cli, options, "reply", argv[0]);
+}

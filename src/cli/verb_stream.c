@@ -1,0 +1,171 @@
+/*
+ * `stream`: events as they come. A line is acknowledged only once it was written, and credit for
+ * more is granted then, so a slow reader of ours slows the stream and loses nothing.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/kinds.h"
+
+#define CREDIT 256 /* events under way at a time */
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int signum)
+{
+    stop = 1;
+}
+
+/* Signals come only while we wait for input, so a line that was begun is finished and
+ * acknowledged. */
+static void block_signals(sigset_t *ret_while_waiting)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+    sigset_t blocked;
+
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGTERM);
+    sigprocmask(SIG_BLOCK, &blocked, ret_while_waiting);
+    sigdelset(ret_while_waiting, SIGINT);
+    sigdelset(ret_while_waiting, SIGTERM);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
+
+struct stream {
+    struct cli *cli;
+    struct cli_conn conn;
+    int64_t subscription;
+    bool named;
+    int64_t last_id; /* printed and not yet acknowledged; 0 = none */
+    int64_t printed; /* events since credit was granted */
+};
+
+static int print_event(struct stream *s, const cJSON *event)
+{
+    MW_AUTOBUF b;
+
+    mw_buf_init(&b, 0);
+    if (s->cli->json) {
+        mw_json_write(&b, event);
+        mw_buf_putc(&b, '\n');
+    } else {
+        cli_write_event(&b, s->cli, event);
+    }
+    if (mw_buf_error(&b))
+        return cli_no_memory();
+    fwrite(b.data, 1, b.len, stdout);
+    s->printed++;
+    s->last_id = MW_MAX(s->last_id, mw_json_i64(event, "id", 0));
+    return CLI_DONE;
+}
+
+static int handle_line(struct stream *s, const char *line, size_t len)
+{
+    MW_AUTOJSON *message = NULL;
+    const cJSON *error, *event;
+
+    if (mw_json_parse(line, len, &message, NULL) < 0)
+        return cli_error(CLI_FAILED, "the daemon sent something that is not JSON");
+    error = mw_json_obj(message, "error");
+    if (error)
+        return cli_print_rpc_error(error);
+    event = mw_json_obj(mw_json_obj(message, "params"), "event");
+    return event ? print_event(s, event) : CLI_DONE;
+}
+
+/* What was printed is written; the daemon may forget it and send as much again. */
+static int settle(struct stream *s)
+{
+    MW_AUTOJSON *params = NULL;
+    bool ack = s->named && s->last_id;
+    int r;
+
+    if (!s->printed)
+        return CLI_DONE;
+    r = cli_flush(CLI_DONE);
+    /* Without a name credit can be granted in larger steps. */
+    if (r || (!ack && s->printed < CREDIT / 4))
+        return r;
+    params = cJSON_CreateObject();
+    if (!params || mw_json_add_i64(params, "subscription", s->subscription) ||
+        (ack && mw_json_add_i64(params, "id", s->last_id)) ||
+        mw_json_add_i64(params, "n", s->printed))
+        return cli_no_memory();
+    s->printed = 0;
+    s->last_id = 0;
+    return cli_request(&s->conn, 0, ack ? "stream.ack" : "stream.credit", take_ptr(params));
+}
+
+static int follow(struct stream *s, const sigset_t *while_waiting)
+{
+    struct pollfd fds[2] = {
+        {.fd = s->conn.fd, .events = POLLIN},
+        {.fd = STDOUT_FILENO}, /* only whether somebody is there: POLLERR */
+    };
+    char *line;
+    size_t len;
+    int r;
+
+    for (;;) {
+        for (;;) {
+            r = cli_read_line(&s->conn, false, &line, &len);
+            if (r || !line)
+                break;
+            r = handle_line(s, line, len);
+            if (r)
+                break;
+        }
+        if (r == CLI_DONE)
+            r = settle(s);
+        if (r)
+            return r;
+        if (ppoll(fds, 2, NULL, while_waiting) < 0 && errno != EINTR)
+            return cli_error(CLI_FAILED, "cannot wait for events: %s", strerror(errno));
+        if (stop || (fds[1].revents & POLLERR))
+            return CLI_DONE;
+        if (!(fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
+            continue;
+        r = cli_read_some(&s->conn);
+        if (r == -ENOMEM)
+            return cli_no_memory();
+        if (r < 0)
+            return cli_error(CLI_UNREACHABLE, "the daemon ended the stream: it was stopped, or "
+                                              "restarted");
+    }
+}
+
+int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
+{
+    const struct cli_stream_options *o = options;
+    MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
+    struct stream s = {.cli = cli, .named = o->consumer != NULL};
+    sigset_t while_waiting;
+    int r;
+
+    if (!params)
+        return cli_no_memory();
+    r = cli_add_kinds(params, &o->kinds);
+    if (r)
+        return r;
+    if ((o->consumer && mw_json_add_str(params, "consumer", o->consumer)) ||
+        (o->bot && mw_json_add_str(params, "bot", o->bot)) ||
+        (o->since >= 0 && mw_json_add_i64(params, "after", o->since)) ||
+        (o->raw && mw_json_add_bool(params, "raw", true)) ||
+        mw_json_add_i64(params, "credit", CREDIT))
+        return cli_no_memory();
+    r = cli_connect(cli, &s.conn);
+    if (r)
+        return r;
+    block_signals(&while_waiting);
+    r = cli_call(&s.conn, "stream", take_ptr(params), &result);
+    s.subscription = mw_json_i64(result, "subscription", 0);
+    if (r == CLI_DONE)
+        r = follow(&s, &while_waiting);
+    cli_conn_deinit(&s.conn);
+    return r;
+}
