@@ -329,8 +329,8 @@ static const struct gw_key handler_keys[] = {
         .doc = "Variables for the program, a mapping from names to values.",
         .example = "{ DEPLOY_TARGET: staging, API_KEY: $API_KEY }"),
     KEY(gw_handler_config, env_inherit, GW_KEY_WORDS, .fallback_doc = "none",
-        .doc = "Names of variables that the program inherits from the daemon. No "
-               "other variable of the daemon's reaches it.",
+        .doc = "Names of variables that the program inherits from the daemon. `PATH` is passed "
+               "on anyway, and no other one.",
         .example = "[SSH_AUTH_SOCK]"),
     KEY(gw_handler_config, workdir, GW_KEY_PATH, .fallback_doc = "folder of the config file",
         .doc = "Folder that the program runs in.", .example = "/srv/deploy"),
