@@ -122,11 +122,12 @@ static const char *kind_of(struct fy_node *node)
 
 /* ---- Values ---- */
 
-/* A scalar as expanded text; NULL: a problem or b->error is set. */
-static char *scalar_text(struct gw_binder *b, const char *key, struct fy_node *node,
-                         struct gw_mark at)
+/* A scalar as text, as it stands or expanded; NULL: a problem or b->error is set. */
+static char *plain_text(struct gw_binder *b, const char *key, struct fy_node *node,
+                        struct gw_mark at, bool verbatim)
 {
     const char *text;
+    char *copy;
     size_t len;
 
     if (is_null(node)) {
@@ -146,7 +147,18 @@ static char *scalar_text(struct gw_binder *b, const char *key, struct fy_node *n
         gw_problem_add(b, at, "`%s` has a NUL character in it", key);
         return NULL;
     }
-    return gw_expand(b, at, text, len);
+    if (!verbatim)
+        return gw_expand(b, at, text, len);
+    copy = strndup(text, len);
+    if (!copy)
+        b->error = -ENOMEM;
+    return copy;
+}
+
+static char *scalar_text(struct gw_binder *b, const char *key, struct fy_node *node,
+                         struct gw_mark at)
+{
+    return plain_text(b, key, node, at, false);
 }
 
 static int find_choice(const char *choices, const char *value, struct mw_nearest *nearest,
@@ -311,7 +323,7 @@ static void bind_word(struct gw_binder *b, const struct gw_key *key, struct fy_n
     if (!item || !fy_node_is_scalar(item) || is_null(item)) {
         gw_problem_add(b, at, "an item of `%s` must be text, not %s", key->name, kind_of(item));
     } else {
-        text = scalar_text(b, key->name, item, at);
+        text = plain_text(b, key->name, item, at, key->verbatim);
         /* A program may well get an empty argument. */
         if (text && !*text && key->type == GW_KEY_WORDS)
             gw_problem_add(b, at, "an item of `%s` is empty", key->name);

@@ -310,12 +310,13 @@ static const struct gw_key handler_keys[] = {
     KEY(gw_handler_config, type, GW_KEY_TEXT, .required = true, .choices = "command",
         .doc = "The way of answering. `command` runs a program for each event.",
         .example = "command"),
-    KEY(gw_handler_config, command, GW_KEY_LIST, .required = true,
+    KEY(gw_handler_config, command, GW_KEY_LIST, .required = true, .verbatim = true,
         .doc =
             "Program and arguments. There is no shell in between. A program with a slash in its "
             "name is looked up relative to the config file, any other one in `PATH`. It gets the "
             "event as JSON on standard input and as `MATTERWIRE_*` variables; what it prints is "
-            "the answer.",
+            "the answer. `$NAME` is not replaced here, so that a shell's own variables can be "
+            "used: everybody on the machine could read a secret in it. Use `env` for that.",
         .example = "[./deploy.sh, --quiet]"),
     {.name = "timeout",
      .type = GW_KEY_DURATION,

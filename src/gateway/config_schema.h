@@ -40,6 +40,7 @@ struct gw_key {
     bool secret;         /* has a twin NAME_file; wiped when freed; never in a message */
     bool must_read;      /* GW_KEY_PATH: the file has to be readable */
     bool private;        /* GW_KEY_PATH: nobody else may be able to read the file */
+    bool verbatim;       /* $NAME stays as it is: it is meant for somebody else */
     const char *doc;     /* what it does: sentences */
     const char *example; /* a value as it would be written */
     const struct gw_section *section;
