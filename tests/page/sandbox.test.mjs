@@ -340,6 +340,68 @@ describe('the chat page', sandboxOnly, () => {
     await postWith(page, 'live again').waitFor();
   });
 
+  test('a sandbox that forgot the session is signed in to again', async () => {
+    let cut, forgotten = false, sessions = 0;
+    const page = await open(world.bob, { prepare: async (p) => {
+      await p.routeWebSocket(/\/api\/v4\/websocket/, (ws) => {
+        ws.connectToServer();
+        cut = () => ws.close({ code: 1001 });
+      });
+      await p.route('**/api/v4/users/me', (route) => (forgotten ? route.fulfill({ status: 401, body: '{}' }) : route.continue()));
+      await p.route('**/sandbox/session', (route) => {
+        sessions++;
+        forgotten = false;
+        return route.continue();
+      });
+    } });
+    forgotten = true;
+    await Promise.all([page.waitForEvent('load'), cut()]);
+    await ready(page);
+    assert.equal(sessions, 2);
+    await world.ann.post(world.channel, 'after the restart');
+    await postWith(page, 'after the restart').waitFor();
+  });
+
+  test('messages are reached and acted on by keyboard', async () => {
+    const page = await open(world.ann);
+    await say(page, 'by keyboard');
+    await page.locator('.main .post.is-pending').waitFor({ state: 'detached' });
+    await page.getByRole('log', { name: 'Messages' }).focus();
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    const panel = page.getByRole('complementary', { name: 'Thread' });
+    await panel.getByText('by keyboard').waitFor();
+    await page.keyboard.type('a reply');
+    await page.keyboard.press('Enter');
+    await panel.locator('.post', { hasText: 'a reply' }).waitFor();
+  });
+
+  test('any mix of marks is shown as text', async () => {
+    const page = await open(world.ann);
+    const wrong = await page.evaluate(async () => {
+      const { markdown } = await import('/sandbox/page/markdown.js');
+      const parts = ['*', '_', '**a', ' *a', '[', '[a](', '![', '`', '``a', '~', '~~a', '> ', '- ', '  - a\n', '|', '|-', ':', '@a',
+        'https://', '(', '\\', ' ', '#', '# a #', '\n', '\t', '<http://a', '1. ', '***a', ':a:', '[](http://a)', '_a *b '];
+      const allowed = new Set(['P', 'BR', 'EM', 'STRONG', 'DEL', 'CODE', 'PRE', 'DIV', 'SPAN', 'BUTTON', 'UL', 'OL', 'LI', 'BLOCKQUOTE',
+        'H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'HR', 'TABLE', 'THEAD', 'TBODY', 'TR', 'TH', 'TD', 'A']);
+      const found = [];
+      for (const a of parts) {
+        for (const b of ['', ...parts]) {
+          const text = `word\n|x\n${(a + b).repeat(2000 / (a + b).length)}`;
+          const box = document.createElement('div');
+          box.append(markdown(text, { mention: () => null, channel: () => null }));
+          const strange = [...box.querySelectorAll('*')].filter((e) => !allowed.has(e.tagName)
+            || (e.tagName === 'A' && !/^https?:$/.test(e.protocol)));
+          if (!box.textContent.startsWith('word') || strange.length) found.push(a + b);
+        }
+      }
+      return found;
+    });
+    assert.deepEqual(wrong, []);
+  });
+
   test('a post that was not sent stays, and goes out once', async () => {
     let broken = true;
     const page = await open(world.ann, { prepare: (p) => p.route('**/api/v4/posts', (route) =>

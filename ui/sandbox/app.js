@@ -118,7 +118,9 @@ class Chat {
   #newSince = 0;
 
   constructor(token, me) {
-    this.store = new Store(token, me, { changed: () => this.draw(), failed: tell });
+    this.store = new Store(token, me, {
+      changed: () => this.draw(), failed: tell, expired: () => location.reload(),
+    });
     this.view = new PostView(this.store, {
       openThread: (rootId) => this.go(this.store.current, rootId),
       focusComposer: () => (this.store.thread ? this.threadComposer : this.composer)?.focus(),
@@ -139,7 +141,14 @@ class Chat {
   // --- frame --------------------------------------------------------------------------------------
 
   #build() {
-    this.sidebarList = h('nav', { class: 'sidebar-list', 'aria-label': 'Channels and direct messages' });
+    const section = (title, label, prefix, list) => h('section', { 'aria-label': title },
+      h('div', { class: 'section-head' }, h('h2', null, title), iconButton('plus', label, () => this.#switcher(prefix))), list);
+    this.rooms = h('ul');
+    this.direct = h('ul');
+    this.items = new Map();
+    this.sidebarList = h('nav', { class: 'sidebar-list', 'aria-label': 'Channels and direct messages' },
+      section('Channels', 'Find or create a channel', '~', this.rooms),
+      section('Direct messages', 'New direct message', '@', this.direct));
     this.personBar = h('div', { class: 'person-bar' });
     this.sidebar = h('aside', { class: 'sidebar', id: 'sidebar' },
       h('div', { class: 'sidebar-head' }, brand(),
@@ -203,6 +212,13 @@ class Chat {
     });
     threadSizes.observe(this.threadList);
     threadSizes.observe(this.threadScroller);
+    for (const list of [this.list, this.threadList]) {
+      list.addEventListener('keydown', (e) => {
+        if (e.target !== list || !['ArrowUp', 'ArrowDown'].includes(e.key)) return;
+        e.preventDefault();
+        [...list.querySelectorAll('.post')].at(-1)?.focus();
+      });
+    }
     this.#dropTarget(this.main, () => this.composer);
     this.#dropTarget(this.panel, () => this.threadComposer);
   }
@@ -443,20 +459,35 @@ class Chat {
     const all = [...s.channels.values()];
     const named = (a, b) => s.channelTitle(a).localeCompare(s.channelTitle(b));
     const rooms = all.filter((c) => 'OP'.includes(c.type)).sort(named);
-    const direct = all.filter((c) => c.type === 'G' || (c.type === 'D' && s.teammate(c)
-      && (c.last_post_at || c.id === s.current || !c.total_msg_count))).sort((a, b) => b.last_post_at - a.last_post_at || named(a, b));
-    const section = (title, label, prefix, items) => h('section', { 'aria-label': title },
-      h('div', { class: 'section-head' }, h('h2', null, title), iconButton('plus', label, () => this.#switcher(prefix))),
-      h('ul', null, items.map((c) => this.#sidebarItem(c))));
-    const focused = document.activeElement?.dataset?.channel;
-    this.sidebarList.replaceChildren(section('Channels', 'Find or create a channel', '~', rooms),
-      section('Direct messages', 'New direct message', '@', direct));
-    if (focused) this.sidebarList.querySelector(`[data-channel="${CSS.escape(focused)}"]`)?.focus();
+    const direct = all.filter((c) => c.type === 'G' || (c.type === 'D' && s.teammate(c)))
+      .sort((a, b) => b.last_post_at - a.last_post_at || named(a, b));
+    // Bots are what people come for: those that nobody wrote to yet are offered, too.
+    const known = new Set(direct.map((c) => c.type === 'D' && s.teammate(c).id));
+    const bots = [...s.users.values()].filter((u) => u.is_bot && !u.delete_at && !known.has(u.id))
+      .sort((a, b) => a.username.localeCompare(b.username)).slice(0, 10);
+    reconcile(this.rooms, rooms.map((c) => this.#sidebarItem(c)));
+    reconcile(this.direct, [...direct.map((c) => this.#sidebarItem(c)), ...bots.map((u) => this.#botItem(u))]);
     if (this.personName === displayName(s.me)) return;
     this.personName = displayName(s.me);
     this.personBar.replaceChildren(avatar(s.me),
       h('div', { class: 'person-text' }, h('strong', null, displayName(s.me)), h('span', null, `@${s.me.username}`)),
       h('a', { class: 'icon-button', href: '#', 'aria-label': 'Be somebody else', title: 'Be somebody else' }, icon('swap')));
+  }
+
+  #botItem(bot) {
+    return this.#item(bot.id, bot.username + displayName(bot), () => h('li', null, h('a', {
+      class: 'channel', href: addressOf(this.store.me.username, `@${bot.username}`),
+    }, avatar(bot, 'avatar-small'), h('span', { class: 'channel-name' }, displayName(bot)), h('span', { class: 'badge' }, 'bot'))));
+  }
+
+  // Entries are kept while they stay the same: one that was replaced between press and release takes no click.
+  #item(key, signature, make) {
+    const old = this.items.get(key);
+    if (old?.signature === signature) return old.element;
+    const element = make();
+    if (old?.element.contains(document.activeElement)) queueMicrotask(() => element.querySelector('a').focus());
+    this.items.set(key, { signature, element });
+    return element;
   }
 
   #sidebarItem(channel) {
@@ -466,7 +497,8 @@ class Chat {
     const mate = channel.type === 'D' && s.teammate(channel);
     const unread = member?.unread > 0 && !current;
     const title = s.channelTitle(channel) + (mate && mate.id === s.me.id ? ' (you)' : '');
-    return h('li', null, h('a', {
+    const signature = [title, channel.type, s.channelSlug(channel), current, unread, member?.mentions].join();
+    return this.#item(channel.id, signature, () => h('li', null, h('a', {
       class: ['channel', current && 'is-current', unread && 'is-unread'].filter(Boolean).join(' '),
       href: addressOf(s.me.username, s.channelSlug(channel)), 'aria-current': current ? 'page' : null,
       dataset: { channel: channel.id },
@@ -474,7 +506,7 @@ class Chat {
     h('span', { class: 'channel-name' }, title), mate?.is_bot && h('span', { class: 'badge' }, 'bot'),
     unread && member.mentions > 0 && h('span', { class: 'count', 'aria-label': `${member.mentions} unread for you` },
       String(member.mentions)),
-    unread && !member.mentions && h('span', { class: 'dot', role: 'img', 'aria-label': 'unread' })));
+    unread && !member.mentions && h('span', { class: 'dot', role: 'img', 'aria-label': 'unread' }))));
   }
 
   // --- going somewhere ----------------------------------------------------------------------------

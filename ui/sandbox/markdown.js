@@ -13,11 +13,11 @@ export function markdown(text, options = {}) {
 // --- blocks ---------------------------------------------------------------------------------------
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^\s`]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
+const HEADING = /^ {0,3}(#{1,6})\s+(\S.*)$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
 const QUOTE = /^ {0,3}>\s?(.*)$/;
 const ITEM = /^( *)([-*+]|\d{1,9}[.)])\s+(.*)$/;
-const TABLE_LINE = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const TABLE_LINE = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?$/;
 const MAX_DEPTH = 12;
 
 function blocks(lines, options, depth) {
@@ -40,7 +40,7 @@ function blocks(lines, options, depth) {
       out.push(codeBlock(code.join('\n'), m[2]));
     } else if ((m = HEADING.exec(line))) {
       flush();
-      out.push(h(`h${m[1].length}`, null, inline(m[2], options)));
+      out.push(h(`h${m[1].length}`, null, inline(m[2].trimEnd(), options)));
     } else if (RULE.test(line)) {
       flush();
       out.push(h('hr'));
@@ -55,7 +55,7 @@ function blocks(lines, options, depth) {
       const [list, next] = parseList(lines, i, options, depth);
       out.push(list);
       i = next - 1;
-    } else if (line.includes('|') && TABLE_LINE.test(lines[i + 1] ?? '') && lines[i + 1].includes('-')
+    } else if (line.includes('|') && TABLE_LINE.test((lines[i + 1] ?? '').trim())
         && cells(line).length === cells(lines[i + 1]).length) {
       flush();
       let end = i + 2;
@@ -165,6 +165,7 @@ const SPANS = [
 
 function inline(text, options, depth = 0) {
   const out = [];
+  const dead = new Set(); // marks that are not closed in the rest of this text: not looked for again
   let plain = '';
   const push = (node) => {
     if (plain) out.push(document.createTextNode(plain));
@@ -173,7 +174,7 @@ function inline(text, options, depth = 0) {
   };
   let i = 0;
   while (i < text.length) {
-    const found = depth < MAX_DEPTH && at(text, i, options, depth);
+    const found = depth < MAX_DEPTH && at(text, i, options, depth, dead);
     if (found) {
       push(found[0]);
       i = found[1];
@@ -190,14 +191,14 @@ function inline(text, options, depth = 0) {
 }
 
 // What begins at `i`: [node, where it ends], or nothing.
-function at(text, i, options, depth) {
+function at(text, i, options, depth, dead) {
   switch (text[i]) {
-    case '`': return codeSpan(text, i);
+    case '`': return codeSpan(text, i, dead);
     case '[': return link(text, i, options, depth);
     case '!': return text[i + 1] === '[' ? link(text, i + 1, options, depth) : null;
     case '*':
-    case '_': return span(text, i, options, depth);
-    case '~': return span(text, i, options, depth) ?? channelLink(text, i, options);
+    case '_': return span(text, i, options, depth, dead);
+    case '~': return span(text, i, options, depth, dead) ?? channelLink(text, i, options);
     case 'h':
     case 'H': return bareLink(text, i);
     case '<': return angleLink(text, i);
@@ -207,19 +208,23 @@ function at(text, i, options, depth) {
   }
 }
 
-function codeSpan(text, i) {
+function codeSpan(text, i, dead) {
   const ticks = /^`+/.exec(text.slice(i))[0];
+  if (dead.has(ticks)) return null;
   let end = text.indexOf(ticks, i + ticks.length);
   while (end >= 0 && (text[end + ticks.length] === '`' || text[end - 1] === '`')) {
     end = text.indexOf(ticks, end + 1);
   }
-  if (end < 0) return null;
+  if (end < 0) {
+    dead.add(ticks);
+    return null;
+  }
   return [h('code', null, text.slice(i + ticks.length, end).trim()), end + ticks.length];
 }
 
-function span(text, i, options, depth) {
+function span(text, i, options, depth, dead) {
   for (const { mark, tag, inner, wordless } of SPANS) {
-    if (!text.startsWith(mark, i)) continue;
+    if (dead.has(mark) || !text.startsWith(mark, i)) continue;
     const start = i + mark.length;
     if (!text[start] || /\s/.test(text[start])) continue;
     if (wordless && WORD.test(text[i - 1] ?? '')) continue;
@@ -231,7 +236,10 @@ function span(text, i, options, depth) {
       if (closes) break;
       end = text.indexOf(mark, end + 1);
     }
-    if (end < 0) continue;
+    if (end < 0) {
+      dead.add(mark);
+      continue;
+    }
     // "**a *b***": the last marks belong to the outer span.
     while (mark.length > 1 && text[end + mark.length] === mark[0] && mark.length < 3) end++;
     const content = inline(text.slice(start, end), options, depth + 1);

@@ -67,13 +67,14 @@ export class Socket {
   #failures = 0;
   #timer = null;
   #closed = false;
+  #trying = false;
   #hope = () => {
     if (!document.hidden) this.#wake();
   };
 
-  constructor(token, { onopen, onevent, onlost }) {
+  constructor(token, { onopen, onevent, onlost, onexpired }) {
     this.#token = token;
-    Object.assign(this, { onopen, onevent, onlost });
+    Object.assign(this, { onopen, onevent, onlost, onexpired });
     addEventListener('online', this.#hope);
     document.addEventListener('visibilitychange', this.#hope);
     this.#connect();
@@ -112,17 +113,32 @@ export class Socket {
   #lost(socket) {
     if (socket !== this.#socket || this.#closed) return;
     this.#socket = null;
-    this.#failures++;
     this.onlost();
+    this.#retry();
+  }
+
+  #retry() {
+    this.#failures++;
     const ceiling = Math.min(15_000, 500 * 2 ** Math.min(this.#failures, 6));
     this.#timer = setTimeout(() => this.#wake(), ceiling * (0.3 + 0.7 * Math.random()));
   }
 
-  // When the wait is over, or at once when there is reason to hope.
-  #wake() {
-    if (this.#closed || this.#socket) return;
+  // When the wait is over, or at once when there is reason to hope. A refused challenge says nothing, so the token is
+  // tried by REST first: a sandbox that was restarted has forgotten it.
+  async #wake() {
+    if (this.#closed || this.#socket || this.#trying) return;
     clearTimeout(this.#timer);
-    this.#connect();
+    this.#trying = true;
+    try {
+      await request('GET', 'api/v4/users/me', undefined, this.#token);
+      if (!this.#closed) this.#connect();
+    } catch (error) {
+      if (this.#closed) return;
+      if (error.status === 401) this.onexpired();
+      else this.#retry();
+    } finally {
+      this.#trying = false;
+    }
   }
 
   send(action, data) {

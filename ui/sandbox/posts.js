@@ -274,14 +274,24 @@ export class PostView {
 
   #toolbar(post, where) {
     const own = post.user_id === this.store.me.id;
+    // Out of the way of Tab: the arrow keys lead here from the focused post.
+    const button = (name, label, action) => iconButton(name, label, action, { tabindex: '-1' });
     return h('div', { class: 'toolbar', role: 'toolbar', 'aria-label': 'Message actions' },
-      iconButton('smile', 'Add a reaction', (e) => this.#pickReaction(e.currentTarget, post)),
-      where === 'channel' && iconButton('reply', 'Reply in a thread', () => this.actions.openThread(post.root_id || post.id)),
-      own && iconButton('pencil', 'Edit', () => this.edit(post, where)),
-      own && iconButton('trash', 'Delete', () => this.#confirmDelete(post)));
+      button('smile', 'Add a reaction', (e) => this.#pickReaction(e.currentTarget, post)),
+      where === 'channel' && button('reply', 'Reply in a thread', () => this.actions.openThread(post.root_id || post.id)),
+      own && button('pencil', 'Edit', () => this.edit(post, where)),
+      own && button('trash', 'Delete', () => this.#confirmDelete(post)));
   }
 
   #onKey(event, post, where) {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const buttons = [...event.currentTarget.querySelectorAll('.toolbar button')];
+    const at = buttons.indexOf(event.target);
+    if (step && buttons.length && (at >= 0 || event.target === event.currentTarget)) {
+      (buttons[at + step] ?? event.currentTarget).focus();
+      event.preventDefault();
+      return;
+    }
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     const own = post.user_id === this.store.me.id;
     const move = { ArrowUp: -1, ArrowDown: 1 }[event.key];

@@ -20,16 +20,18 @@ export class Store {
   current = null; // channel id
   thread = null; // root id
   #dirty = false;
+  #byRoot = null; // root id -> its replies, made when asked for
   #typingSent = new Map();
   #fetching = new Map();
   #lastEvent = 0;
 
-  // changed(): something is to be drawn anew. failed(sentence): tell the person.
-  constructor(token, me, { changed, failed }) {
+  // changed(): something is to be drawn anew. failed(sentence): tell the person. expired(): sign in again.
+  constructor(token, me, { changed, failed, expired }) {
     this.api = new Api(token);
     this.token = token;
     this.me = me;
     this.failed = failed;
+    this.expired = expired;
     this.#changed = changed;
   }
 
@@ -37,6 +39,7 @@ export class Store {
 
   // Many changes of one turn are drawn once.
   touch() {
+    this.#byRoot = null;
     if (this.#dirty) return;
     this.#dirty = true;
     queueMicrotask(() => {
@@ -55,6 +58,7 @@ export class Store {
         this.connected = false;
         this.touch();
       },
+      onexpired: () => this.expired(),
     });
   }
 
@@ -295,9 +299,17 @@ export class Store {
   }
 
   replies(rootId) {
-    const out = [];
-    for (const post of this.posts.values()) if (post.root_id === rootId) out.push(post);
-    return out.sort(byTime);
+    if (!this.#byRoot) {
+      this.#byRoot = new Map();
+      for (const post of this.posts.values()) {
+        if (!post.root_id) continue;
+        const list = this.#byRoot.get(post.root_id);
+        if (list) list.push(post);
+        else this.#byRoot.set(post.root_id, [post]);
+      }
+      for (const list of this.#byRoot.values()) list.sort(byTime);
+    }
+    return this.#byRoot.get(rootId) ?? [];
   }
 
   // Shows the post at once and sends it. A failed one stays, to be sent again or thrown away.
