@@ -408,13 +408,15 @@ class Chat {
     const title = this.store.channelTitle(channel);
     if (this.introOf !== channel.id + title) {
       const mate = channel.type === 'D' && this.store.teammate(channel);
+      const bot = [...this.store.users.values()].find((u) => u.is_bot && !u.delete_at);
       this.introOf = channel.id + title;
       this.introElement = h('div', { class: 'intro' },
         mate ? avatar(mate, 'avatar-large') : h('span', { class: 'intro-icon' }, icon(channelIcon(channel))),
         h('h2', null, title),
         h('p', null, mate?.is_bot ? 'Write something, and the bot answers as its handler says.'
           : mate ? `Only you and ${title} see what is written here.`
-            : channel.purpose || `This is the beginning of ${title}.`));
+            : channel.purpose || `This is the beginning of ${title}.`),
+        !mate && bot && h('p', null, 'To ask a bot, write ', h('span', { class: 'mention' }, `@${bot.username}`), ' and your question.'));
     }
     return this.introElement;
   }
