@@ -1,4 +1,4 @@
-/* URLs, split by libcurl's parser. Internal to io/. Thread safe. */
+/* URLs, split by libcurl's parser. Thread safe. */
 #ifndef MW_IO_URL_H
 #define MW_IO_URL_H
 
