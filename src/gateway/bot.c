@@ -37,6 +37,7 @@ static void on_committed(const struct mw_tx_result *r, void *userdata)
                      MW_F_STR("reason", r->message));
         start_again(bot);
     }
+    gw_dispatch_journaled(bot->dispatch);
     gw_reap_later(bot->gw);
 }
 

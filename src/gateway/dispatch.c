@@ -59,6 +59,7 @@ struct gw_dispatch {
     int64_t last_task; /* loaded up to this id */
     bool more_tasks;   /* in the store */
     bool committing;   /* a batch or the cursor */
+    bool unread;       /* the journal may have events of the bot behind the cursor */
     bool stopped;
     unsigned commits, runs, tasks;
     struct mw_map conversations;
@@ -555,6 +556,7 @@ static void on_cursor_stored(const struct mw_tx_result *res, void *userdata)
     if (res->error) {
         /* Nothing of it happened: decide again from where the store is. */
         d->cursor = d->stored;
+        d->unread = true;
         mw_timer_start(d->timer, RETRY_MS);
     } else {
         d->stored = d->cursor;
@@ -606,17 +608,27 @@ static void read_journal(struct gw_dispatch *d)
 
         if (end <= d->cursor)
             return;
+        if (!d->unread) {
+            /* All of it belongs to other bots. */
+            d->cursor = end;
+            if (d->cursor - d->stored >= BATCH * 16)
+                store_skips(d);
+            return;
+        }
         b.tx = mw_tx_new(store);
         if (!b.tx || mw_store_events(store, &f, batch_event, &b, NULL) < 0 || b.failed) {
             mw_tx_free(b.tx);
             mw_timer_start(d->timer, RETRY_MS);
             return;
         }
-        if (b.events < BATCH)
+        if (b.events < BATCH) {
             b.last = MW_MAX(b.last, end); /* what is between belongs to other bots */
+            d->unread = false;
+        }
         if (b.tasks) {
             if (store_cursor(d, b.tx, b.last)) {
                 mw_tx_free(b.tx);
+                d->unread = true;
                 mw_timer_start(d->timer, RETRY_MS);
             }
             return;
@@ -659,6 +671,7 @@ int gw_dispatch_new(struct gw_bot *bot, struct gw_dispatch **ret, struct mw_erro
         return mw_error_set(err, -ENOMEM, "out of memory");
     d->bot = bot;
     d->more_tasks = true;
+    d->unread = true;
     mw_map_init(&d->conversations, conversation_free);
     d->consumer = mw_asprintf("route:%s", bot->name);
     if (!d->consumer || mw_timer_new(bot->gw->loop, on_timer, d, &d->timer)) {
@@ -696,6 +709,11 @@ void gw_dispatch_free(struct gw_dispatch *d)
     mw_timer_free(d->timer);
     free(d->consumer);
     free(d);
+}
+
+void gw_dispatch_journaled(struct gw_dispatch *d)
+{
+    d->unread = true;
 }
 
 void gw_dispatch_wake(struct gw_dispatch *d)

@@ -134,6 +134,8 @@ const char *gw_bot_trouble(const struct gw_bot *bot);
 /* ---- dispatch.c ---- */
 int gw_dispatch_new(struct gw_bot *bot, struct gw_dispatch **ret, struct mw_error *err);
 void gw_dispatch_free(struct gw_dispatch *d); /* only when it is not busy */
+/* Events of the bot were committed; gw_dispatch_wake follows. */
+void gw_dispatch_journaled(struct gw_dispatch *d);
 /* The journal, the names or the config changed. */
 void gw_dispatch_wake(struct gw_dispatch *d);
 void gw_dispatch_stop(struct gw_dispatch *d); /* start nothing more */

@@ -34,7 +34,6 @@ struct row {
     bool busy;              /* a call or a commit is under way */
     bool unrecorded;        /* state, result and error are not in the store yet */
     bool unsure;            /* the server may have it: look before sending */
-    bool found;
     char *result_id, *error;
     struct mw_backoff backoff;
     int look_page;
@@ -199,6 +198,21 @@ static void hold_all(struct gw_sender *s, int64_t at_least)
     s->hold_until = now + MW_MAX(wait, at_least);
 }
 
+static void tell(struct gw_sender *s, const struct row *r)
+{
+    const struct gw_delivery d = {
+        .key = r->key,
+        .kind = r->kind_name,
+        .channel_id = r->channel_id,
+        .event_id = r->event_id,
+        .sent = r->state == MW_OUTBOX_SENT,
+        .post_id = r->result_id ? r->result_id : "",
+        .error = r->error ? r->error : "",
+    };
+
+    s->on_delivery(&d, s->userdata);
+}
+
 static void on_recorded(const struct mw_tx_result *res, void *userdata)
 {
     struct row *r = userdata;
@@ -214,23 +228,11 @@ static void on_recorded(const struct mw_tx_result *res, void *userdata)
     r->unrecorded = false;
     r->payload_changed = false;
     if (r->state == MW_OUTBOX_SENT || r->state == MW_OUTBOX_FAILED) {
-        struct gw_delivery d = {
-            .key = r->key,
-            .kind = r->kind_name,
-            .channel_id = r->channel_id,
-            .event_id = r->event_id,
-            .sent = r->state == MW_OUTBOX_SENT,
-            .post_id = r->result_id ? r->result_id : "",
-            .error = r->error ? r->error : "",
-        };
-
-        if (d.sent)
-            s->stats.sent++;
-        else
-            s->stats.failed++;
-        s->stats.found += r->found;
         lane_pop(r->lane);
-        s->on_delivery(&d, s->userdata);
+        if (r->state == MW_OUTBOX_FAILED) {
+            s->stats.failed++;
+            tell(s, r);
+        }
         row_free(r);
     }
     progress(s);
@@ -280,9 +282,13 @@ static void end_sent(struct row *r, const char *post_id, bool found)
         return;
     }
     (void)!mw_str_set(&r->error, NULL);
-    r->found = found;
     r->state = MW_OUTBOX_SENT;
+    r->lane->s->stats.sent++;
+    r->lane->s->stats.found += found;
     record(r);
+    /* It is there: whoever waits need not wait for the record, too. If we die before that is
+     * committed, the key will be found. */
+    tell(r->lane->s, r);
 }
 
 static void end_failed(struct row *r, const char *why)
@@ -855,6 +861,15 @@ void gw_sender_retry(struct gw_sender *s)
     for (struct lane *l = s->first; l; l = l->next)
         l->head->due = 0;
     pump(s);
+}
+
+const char *gw_sender_delivered(const struct gw_sender *s, const char *key)
+{
+    for (const struct lane *l = s->first; l; l = l->next) {
+        if (l->head->state == MW_OUTBOX_SENT && mw_streq(l->head->key, key))
+            return l->head->result_id;
+    }
+    return NULL;
 }
 
 void gw_sender_stop(struct gw_sender *s)

@@ -18,7 +18,8 @@
 
 struct gw_sender;
 
-/* How a row ended. Strings are valid during the call. */
+/* How a row ended: sent as soon as the server said so, failed once that is committed. Strings are
+ * valid during the call. */
 struct gw_delivery {
     const char *key;
     const char *kind;
@@ -53,6 +54,9 @@ void gw_sender_set_client(struct gw_sender *s, struct mm_client *client);
 void gw_sender_wake(struct gw_sender *s);
 /* The server is there again: try at once what waits for it. */
 void gw_sender_retry(struct gw_sender *s);
+/* The post of a row that was delivered, while its record is still on its way to the store; NULL =
+ * it was not, or the store knows it. Valid until the loop runs again. */
+const char *gw_sender_delivered(const struct gw_sender *s, const char *key);
 /* Start nothing more. */
 void gw_sender_stop(struct gw_sender *s);
 /* A call or a commit is under way, or a row is about to be tried. */

@@ -102,7 +102,9 @@ static char *permalink(const struct gw_pending_send *p)
     const struct mm_channel_info *ch = c ? mm_cached_channel(c, p->channel_id) : NULL;
     const struct mm_team_info *team = ch && ch->team_id[0] ? mm_cached_team(c, ch->team_id) : NULL;
 
-    return c && p->post_ids[0] ? mm_permalink(c, team ? team->name : "", p->post_ids[0]) : NULL;
+    return c && p->post_ids && p->post_ids[0]
+               ? mm_permalink(c, team ? team->name : "", p->post_ids[0])
+               : NULL;
 }
 
 static int fill_result(const struct gw_pending_send *p, cJSON *o)
@@ -111,7 +113,7 @@ static int fill_result(const struct gw_pending_send *p, cJSON *o)
 
     if (p->post_ids && p->post_ids[0] && mw_json_add_str(o, "post_id", p->post_ids[0]))
         return -ENOMEM;
-    if (p->parts > 1) {
+    if (p->post_ids && p->parts > 1) {
         MW_AUTOJSON *ids = cJSON_CreateArray();
 
         for (size_t i = 0; ids && i < p->parts; i++) {
@@ -209,10 +211,7 @@ static void on_timer(void *userdata)
     gw_sender_get_stats(p->bot->sender, &st);
     sentence = mw_asprintf("accepted, but not delivered yet: %s",
                            st.last_error ? st.last_error : gw_bot_trouble(p->bot));
-    if (!sentence || p->stage != WAITING)
-        answer_error(p, GW_PENDING, "accepted, but not delivered yet");
-    else
-        answer_result(p, GW_PENDING, sentence);
+    answer_result(p, GW_PENDING, sentence ? sentence : "accepted, but not delivered yet");
 }
 
 /* ---- Committed ---- */
@@ -241,8 +240,31 @@ static bool read_part(const struct mw_outbox *o, void *userdata)
     return false;
 }
 
-/* Waits for the rows of the message; those that ended long ago (a key given again) count at once.
- */
+/* A part that ended before we came (its key was given again) counts at once. True when that
+ * answered the caller. */
+static bool part_known(struct gw_pending_send *p, size_t n)
+{
+    struct part_state st = {0};
+    MW_AUTOFREE char *key = gw_part_key(p->key, n);
+    const char *post_id = key ? gw_sender_delivered(p->bot->sender, key) : NULL;
+    int rc = key ? mw_store_outbox_key(p->gw->store, p->bot->name, key, read_part, &st) : -ENOMEM;
+    bool answered = false;
+
+    if (rc < 0 || (st.found && (!st.post_id || !st.error))) {
+        answer_no_memory(p);
+        answered = true;
+    } else if (post_id || st.ended) {
+        bool sent = post_id || st.sent;
+
+        answered = !sent || p->left == 1;
+        part_ended(p, n, sent, post_id ? post_id : st.post_id, st.error);
+    }
+    free(st.post_id);
+    free(st.error);
+    return answered;
+}
+
+/* Waits for the rows of the message. */
 static void wait_for_rows(struct gw_pending_send *p)
 {
     size_t parts = p->parts;
@@ -256,21 +278,7 @@ static void wait_for_rows(struct gw_pending_send *p)
         return;
     }
     for (size_t i = 0; p->existed && i < parts; i++) {
-        struct part_state st = {0};
-        MW_AUTOFREE char *key = gw_part_key(p->key, i);
-        int rc =
-            key ? mw_store_outbox_key(p->gw->store, p->bot->name, key, read_part, &st) : -ENOMEM;
-        bool last = !st.ended ? false : !st.sent || p->left == 1;
-
-        if (rc < 0 || (st.found && (!st.post_id || !st.error))) {
-            answer_no_memory(p);
-            last = true;
-        } else if (st.ended) {
-            part_ended(p, i, st.sent, st.post_id, st.error);
-        }
-        free(st.post_id);
-        free(st.error);
-        if (last)
+        if (part_known(p, i))
             return;
     }
     gw_sender_wake(p->bot->sender);
