@@ -261,7 +261,7 @@ describe('the chat page', sandboxOnly, () => {
     await page.getByRole('combobox').fill(`@${world.bot.username}`);
     await page.getByRole('option', { name: world.bot.username }).waitFor();
     await page.keyboard.press('Enter');
-    await page.getByRole('textbox', { name: /^Write to/ }).waitFor();
+    await page.getByRole('textbox', { name: 'Write to bot', exact: true }).waitFor();
     await page.waitForURL(new RegExp(`#${world.ann.user.username}/@${world.bot.username}$`));
     await page.keyboard.type('hello bot');
     await page.keyboard.press('Enter');

@@ -249,6 +249,10 @@ class Chat {
     if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === 'k') {
       e.preventDefault();
       this.#switcher('');
+    } else if (e.key.length === 1 && !e.ctrlKey && !e.metaKey && !e.altKey
+        && [document.body, this.list, this.threadList].includes(document.activeElement)) {
+      // Whoever just types means to write; the key goes on to the field.
+      (this.store.thread && document.activeElement !== this.list ? this.threadComposer : this.composer)?.focus();
     } else if (e.key === 'Escape' && !document.querySelector('dialog[open]')) {
       if (this.frame.classList.contains('is-menu')) this.#toggleSidebar(false);
       else if (this.store.thread) this.go(this.store.current);
@@ -267,8 +271,8 @@ class Chat {
     const channel = this.store.channels.get(channelId);
     if (!channel) return;
     const address = addressOf(this.store.me.username, this.store.channelSlug(channel), thread);
-    if (location.hash === address) this.follow();
-    else location.hash = address;
+    location.hash = address;
+    this.follow(); // at once, so that what is typed next goes there
   }
 
   // Shows what the address says.
