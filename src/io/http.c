@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "io/handle.h"
 
 #define DEFAULT_TIMEOUT_MS      30000
 #define DEFAULT_MAX_CONNECTIONS 8
@@ -591,6 +592,7 @@ int mw_http_new(uv_loop_t *loop, const struct mw_http_params *params, struct mw_
     struct mw_http *http;
 
     pthread_once(&once, init_curl);
+    mw_ignore_sigpipe(); /* curl's own care for it is off with CURLOPT_NOSIGNAL */
     http = calloc(1, sizeof(*http));
     if (!http)
         return mw_error_set(err, -ENOMEM, "out of memory");

@@ -7,7 +7,7 @@
  * A request goes out once. The only exception: GET, HEAD and OPTIONS are sent again when a kept
  * connection dies under them before the first byte of an answer. Sentences in errors name host and
  * reason, never path, query, headers or body. An upload or download reads and writes its file on
- * the loop's thread.
+ * the loop's thread. SIGPIPE is ignored in the whole process from the first mw_http_new on.
  */
 #ifndef MW_IO_HTTP_H
 #define MW_IO_HTTP_H

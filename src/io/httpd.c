@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "io/handle.h"
 
 #define DEFAULT_MAX_BODY        (1024 * 1024)
 #define DEFAULT_MAX_CONNECTIONS 1024
@@ -595,6 +596,7 @@ int mw_httpd_new(uv_loop_t *loop, const struct mw_httpd_params *params, struct m
 
     if (!httpd)
         return mw_error_set(err, -ENOMEM, "out of memory");
+    mw_ignore_sigpipe();
     httpd->loop = loop;
     httpd->max_body = params->max_body ? params->max_body : DEFAULT_MAX_BODY;
     httpd->on_request = params->on_request;
