@@ -7,7 +7,7 @@
  *   route.c     which events run a handler
  *   dispatch.c  the route consumer: journal -> tasks -> handler runs -> outbox rows
  *   answer.c    an answer as outbox rows
- *   outbox.c    the sender; effect.c its table of kinds
+ *   outbox.c    the sender; attempt.c one row's way; effect.c the table of kinds
  *   send.c      gw_send        consumer.c  gw_consumer_*        status.c  the JSON trees
  */
 #ifndef MW_GATEWAY_INTERNAL_H

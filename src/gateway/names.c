@@ -26,10 +26,8 @@ int gw_names_init(struct gw_names *names, const struct gw_bot_config *config)
     const struct gw_strings *lists[] = {&config->channels, &config->allowed_users};
 
     *names = (struct gw_names){0};
-    if (mw_str_set(&names->team, config->team))
-        return -ENOMEM;
     names->items = calloc(config->channels.n + config->allowed_users.n + 1, sizeof(*names->items));
-    if (!names->items)
+    if (!names->items || mw_str_set(&names->team, config->team))
         goto fail;
     for (size_t l = 0; l < MW_ARRAY_LEN(lists); l++) {
         for (size_t i = 0; i < lists[l]->n; i++) {
@@ -49,7 +47,7 @@ fail:
 
 void gw_names_deinit(struct gw_names *names)
 {
-    for (size_t i = 0; i < names->n; i++) {
+    for (size_t i = 0; names->items && i < names->n; i++) {
         free(names->items[i].given);
         free(names->items[i].id);
         free(names->items[i].problem);

@@ -162,7 +162,7 @@ static int part_of(const struct gw_pending_send *p, const char *key)
     unsigned long n;
     char *end;
 
-    if (strncmp(key, p->key, len))
+    if (strncmp(key, p->key, len) != 0)
         return -1;
     if (!key[len])
         return 0;

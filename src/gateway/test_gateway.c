@@ -140,8 +140,9 @@ static void run_end(struct gw_handler_run *run, enum gw_handler_end end, const c
     struct gw_handler_answer a = {.end = end, .text = end == GW_HANDLER_ANSWERED ? answer : ""};
     struct gw_handler_run **at = &runs;
 
-    while (*at != run)
+    while (*at && *at != run)
         at = &(*at)->next;
+    assert_ptr_equal(*at, run);
     *at = run->next;
     current->running--;
     if (end == GW_HANDLER_FAILED)

@@ -88,7 +88,8 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
     cJSON *list = cJSON_CreateObject(), *order = cJSON_CreateArray(), *posts = cJSON_CreateObject();
     const char *page_text = mw_httpd_query(req, "page"),
                *size_text = mw_httpd_query(req, "per_page");
-    int size = atoi(size_text), first = atoi(page_text) * size, n = cJSON_GetArraySize(s->posts);
+    int size = (int)strtol(size_text, NULL, 10), first = (int)strtol(page_text, NULL, 10) * size,
+        n = cJSON_GetArraySize(s->posts);
 
     s->looks++;
     for (int i = first; i < first + size && i < n; i++) {

@@ -1,0 +1,541 @@
+/* One row's way to the server: look for it, upload its files, mark it, send it, record what came
+ * out. */
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "gateway/outbox_internal.h"
+
+/* The server's clock is known to a second; a key is looked for from so long before the first try.
+ */
+#define LOOK_MARGIN_MS (2 * 60 * 1000)
+#define LOOK_PAGE      200
+
+static void send_row(struct gw_row *r);
+
+/* ---- Ends of a try ---- */
+
+static struct gw_sender *leave(struct gw_row *r)
+{
+    struct gw_sender *s = r->lane->s;
+
+    r->busy = false;
+    s->active--;
+    return s;
+}
+
+static void progress(struct gw_sender *s)
+{
+    if (s->more && s->rows < s->window / 2)
+        gw_sender_load(s);
+    gw_sender_pump(s);
+    if (s->on_progress)
+        s->on_progress(s->userdata);
+}
+
+static void set_error(struct gw_row *r, const char *text)
+{
+    /* Without memory the old sentence stays: it is for people only. */
+    (void)!mw_str_set(&r->error, text);
+}
+
+/* Waits before the row's next try. */
+static void back_off(struct gw_row *r, int64_t at_least)
+{
+    int64_t now = mw_clock_mono(), wait = mw_backoff_next(&r->backoff, now);
+
+    wait = MW_MAX(wait, at_least);
+    r->due = now + wait;
+    r->not_before = mw_clock_now() + wait;
+    r->lane->s->stats.retries++;
+}
+
+/* Waits before the next try of anything. */
+static void hold_all(struct gw_sender *s, int64_t at_least)
+{
+    int64_t now = mw_clock_mono(), wait;
+
+    if (now < s->hold_until)
+        return; /* calls that ran side by side failed together: that is one failure */
+    wait = mw_backoff_next(&s->hold, now);
+    s->hold_until = now + MW_MAX(wait, at_least);
+}
+
+static void tell(struct gw_sender *s, const struct gw_row *r)
+{
+    const struct gw_delivery d = {
+        .key = r->key,
+        .kind = r->kind_name,
+        .channel_id = r->channel_id,
+        .event_id = r->event_id,
+        .sent = r->state == MW_OUTBOX_SENT,
+        .post_id = r->result_id ? r->result_id : "",
+        .error = r->error ? r->error : "",
+    };
+
+    s->on_delivery(&d, s->userdata);
+}
+
+static void on_recorded(const struct mw_tx_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = leave(r);
+
+    if (res->error) {
+        /* The store keeps what it accepted; this is lack of memory or a broken file. The outcome is
+         * still known here, so only the record is made again. */
+        back_off(r, 1000);
+        progress(s);
+        return;
+    }
+    r->unrecorded = false;
+    r->payload_changed = false;
+    if (r->state == MW_OUTBOX_SENT || r->state == MW_OUTBOX_FAILED) {
+        gw_lane_pop(r->lane);
+        if (r->state == MW_OUTBOX_FAILED) {
+            s->stats.failed++;
+            tell(s, r);
+        }
+        gw_row_free(r);
+    }
+    progress(s);
+}
+
+static int record_tx(struct gw_row *r, mw_tx_cb cb)
+{
+    struct gw_sender *s = r->lane->s;
+    MW_AUTOFREE char *payload = NULL;
+    struct mw_tx *tx = mw_tx_new(s->store);
+
+    if (!tx)
+        return -ENOMEM;
+    if (r->payload_changed)
+        payload = mw_json_print(r->payload);
+    if ((r->payload_changed && !payload) ||
+        mw_tx_outbox_update(tx, r->id, r->state, r->attempts, r->not_before, r->first_tried_at,
+                            r->result_id ? r->result_id : "", r->error ? r->error : "", payload)) {
+        mw_tx_free(tx);
+        return -ENOMEM;
+    }
+    mw_tx_commit(tx, cb, r);
+    return 0;
+}
+
+/* Commits what is known of the row. It is busy before and stays so until that is done. */
+static void record(struct gw_row *r)
+{
+    r->unrecorded = true;
+    if (record_tx(r, on_recorded)) {
+        struct gw_sender *s = leave(r);
+
+        back_off(r, 1000);
+        gw_sender_pump(s);
+    }
+}
+
+static void end_sent(struct gw_row *r, const char *post_id, bool found)
+{
+    if (mw_str_set(&r->result_id, post_id)) {
+        /* It is there, and the look will find it again. */
+        struct gw_sender *s = leave(r);
+
+        r->unsure = true;
+        back_off(r, 1000);
+        gw_sender_pump(s);
+        return;
+    }
+    (void)!mw_str_set(&r->error, NULL);
+    r->state = MW_OUTBOX_SENT;
+    r->lane->s->stats.sent++;
+    r->lane->s->stats.found += found;
+    record(r);
+    /* It is there: whoever waits need not wait for the record, too. If we die before that is
+     * committed, the key will be found. */
+    tell(r->lane->s, r);
+}
+
+static void end_failed(struct gw_row *r, const char *why)
+{
+    set_error(r, why);
+    r->state = MW_OUTBOX_FAILED;
+    record(r);
+}
+
+enum verdict {
+    DONE,
+    AGAIN,   /* certainly not done; this row waits */
+    HOLD,    /* certainly not done; everything waits */
+    UNSURE,  /* maybe done */
+    GIVE_UP, /* a clear no */
+    CANCELED,
+};
+
+static enum verdict judge(const struct mm_result *res, const struct gw_effect_kind *kind)
+{
+    bool theirs = res->error_id && res->error_id[0];
+
+    if (res->status == 429 || res->status == 408)
+        return HOLD;
+    if (res->status == 413)
+        return GIVE_UP;
+    /* The "no" of a proxy on the way: the server never saw it. */
+    if (res->status >= 400 && res->status < 500 && res->status != 401 && !theirs)
+        return AGAIN;
+    switch (res->outcome) {
+    case MM_OK:
+        return DONE;
+    case MM_UNREACHABLE:
+    case MM_UNAUTHORIZED:
+        return HOLD;
+    case MM_AMBIGUOUS:
+    case MM_BAD_ANSWER:
+        return UNSURE;
+    case MM_NOT_FOUND:
+        return kind->gone_is_done ? DONE : GIVE_UP;
+    case MM_FORBIDDEN:
+    case MM_REFUSED:
+    case MM_UNAVAILABLE:
+        return GIVE_UP;
+    case MM_CANCELED:
+        return CANCELED;
+    }
+    return UNSURE;
+}
+
+/* A try that did not get through: when to go on. True when the row should be recorded. */
+static void postpone(struct gw_row *r, const struct mm_result *res, enum verdict v)
+{
+    struct gw_sender *s = r->lane->s;
+
+    set_error(r, mw_error_text(&res->err));
+    /* 500 may be this post's own; without an answer, or with a gateway's, the server is in trouble.
+     */
+    if (v == HOLD || (v == UNSURE && res->status != 500) || res->retry_after_ms > 0)
+        hold_all(s, res->retry_after_ms);
+    back_off(r, v == HOLD ? 0 : res->retry_after_ms);
+    if (v == HOLD)
+        r->due = s->hold_until;
+}
+
+static void on_called(struct mm_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = r->lane->s;
+    enum verdict v = judge(res, r->kind);
+
+    switch (v) {
+    case DONE:
+        mw_backoff_healthy(&s->hold, mw_clock_mono());
+        end_sent(r, mw_json_str_or(res->body, "id", ""), false);
+        return;
+    case GIVE_UP:
+        end_failed(r, mw_error_text(&res->err));
+        return;
+    case CANCELED:
+        r->unsure = true;
+        leave(r);
+        progress(s);
+        return;
+    case AGAIN:
+    case HOLD:
+        r->unsure = false;
+        r->state = MW_OUTBOX_PENDING;
+        break;
+    case UNSURE:
+        r->unsure = true;
+        break;
+    }
+    postpone(r, res, v);
+    record(r);
+}
+
+/* ---- Looking for a key ---- */
+
+struct seek {
+    const char *user_id, *key;
+    char post_id[64];
+};
+
+static bool seek_in_event(const struct mw_event *ev, void *userdata)
+{
+    struct seek *k = userdata;
+    MW_AUTOJSON *post = NULL;
+
+    if (!strstr(ev->raw, k->key) || mw_json_parse(ev->raw, strlen(ev->raw), &post, NULL))
+        return true;
+    if (!gw_effect_is_post(post, k->user_id, k->key))
+        return true;
+    snprintf(k->post_id, sizeof(k->post_id), "%s", ev->post_id);
+    return false;
+}
+
+/* The journal has the echo of our own posts. */
+static bool seek_journal(struct gw_row *r, struct seek *k)
+{
+    struct gw_sender *s = r->lane->s;
+    const struct mw_event_filter f = {
+        .bot = s->bot,
+        .channel_id = r->channel_id,
+        .user_id = k->user_id,
+        .kinds = 1u << MW_EVENT_POST,
+        .since = r->look_since,
+    };
+
+    return mw_store_events(s->store, &f, seek_in_event, k, NULL) >= 0 && k->post_id[0];
+}
+
+static void look_page(struct gw_row *r);
+
+static void on_looked(struct mm_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = r->lane->s;
+    enum verdict v = judge(res, r->kind);
+    const char *user_id = s->client ? mm_client_user_id(s->client) : "";
+    const cJSON *order, *posts, *id;
+    bool reached = false;
+
+    if (v == CANCELED) {
+        leave(r);
+        progress(s);
+        return;
+    }
+    if (v == GIVE_UP) {
+        send_row(r); /* a channel that cannot be read will say no to the post, too */
+        return;
+    }
+    order = mw_json_arr(res->body, "order");
+    posts = mw_json_obj(res->body, "posts");
+    if (v != DONE || !order) {
+        postpone(r, res, v == DONE ? UNSURE : v);
+        record(r);
+        return;
+    }
+    cJSON_ArrayForEach(id, order)
+    {
+        const cJSON *post = cJSON_IsString(id) ? mw_json_obj(posts, id->valuestring) : NULL;
+
+        if (gw_effect_is_post(post, user_id, r->key)) {
+            end_sent(r, id->valuestring, true);
+            return;
+        }
+        reached |= mw_json_i64(post, "create_at", INT64_MAX) < r->look_since;
+    }
+    if (reached || cJSON_GetArraySize(order) < LOOK_PAGE) {
+        send_row(r);
+        return;
+    }
+    r->look_page++;
+    look_page(r);
+}
+
+/* Newest first, until the time of the first try is reached; posts that come meanwhile only push the
+ * pages on, so nothing is skipped. */
+static void look_page(struct gw_row *r)
+{
+    struct gw_sender *s = r->lane->s;
+    MW_AUTOFREE char *path = mw_asprintf("/channels/%s/posts?page=%d&per_page=%d", r->channel_id,
+                                         r->look_page, LOOK_PAGE);
+
+    if (!s->client || !path || mm_call(s->client, "GET", path, NULL, on_looked, r)) {
+        leave(r);
+        back_off(r, 1000);
+    }
+}
+
+static void look(struct gw_row *r)
+{
+    struct seek k = {.user_id = mm_client_user_id(r->lane->s->client), .key = r->key};
+
+    r->look_since = MW_MAX(r->first_tried_at - LOOK_MARGIN_MS, 1);
+    r->look_page = 0;
+    if (seek_journal(r, &k))
+        end_sent(r, k.post_id, true);
+    else
+        look_page(r);
+}
+
+/* ---- Sending ---- */
+
+/* The call itself: the row is marked, and nothing of it is on the server. */
+static void send_row(struct gw_row *r)
+{
+    struct gw_sender *s = r->lane->s;
+    const struct gw_effect e = {.key = r->key, .channel_id = r->channel_id, .payload = r->payload};
+    int rc;
+
+    if (!s->client) {
+        r->unsure = true;
+        leave(r);
+        return;
+    }
+    rc = r->kind->call(s->client, &e, on_called, r);
+    if (rc == -EINVAL) {
+        end_failed(r, "the stored payload is not usable for this kind");
+    } else if (rc) {
+        leave(r);
+        back_off(r, 1000);
+    }
+}
+
+static void on_marked(const struct mw_tx_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = r->lane->s;
+
+    if (res->error) {
+        r->state = MW_OUTBOX_PENDING;
+        leave(r);
+        back_off(r, 1000);
+        progress(s);
+        return;
+    }
+    r->payload_changed = false;
+    send_row(r);
+    if (!r->busy)
+        progress(s);
+}
+
+/* From here on a death of ours leaves a row that is looked for first. */
+static void mark(struct gw_row *r)
+{
+    struct gw_sender *s = r->lane->s;
+    struct mm_server_info info;
+
+    mm_client_server(s->client, &info);
+    r->state = MW_OUTBOX_SENDING;
+    r->attempts++;
+    if (!r->first_tried_at)
+        r->first_tried_at = mw_clock_now() + info.clock_skew_ms;
+    if (record_tx(r, on_marked)) {
+        r->state = MW_OUTBOX_PENDING;
+        leave(r);
+        back_off(r, 1000);
+    }
+}
+
+/* ---- Files go up before their post; a file that went up twice is not seen by anybody. ---- */
+
+static void upload(struct gw_row *r, const char *name, const char *path, const char *inline_text);
+
+static void next_part(struct gw_row *r)
+{
+    const struct gw_effect e = {.key = r->key, .channel_id = r->channel_id, .payload = r->payload};
+    const char *name, *path, *inline_text;
+
+    if (gw_effect_next_file(&e, &name, &path, &inline_text))
+        upload(r, name, path, inline_text);
+    else if (r->state == MW_OUTBOX_SENDING)
+        send_row(r);
+    else
+        mark(r);
+}
+
+static void on_uploaded(struct mm_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = r->lane->s;
+    struct gw_effect e = {.key = r->key, .channel_id = r->channel_id, .payload = r->payload};
+    enum verdict v = judge(res, r->kind);
+    const char *id =
+        mw_json_str(cJSON_GetArrayItem((cJSON *)mw_json_arr(res->body, "file_infos"), 0), "id");
+
+    if (r->upload_fd >= 0)
+        close(r->upload_fd);
+    r->upload_fd = -1;
+    if (v == CANCELED) {
+        leave(r);
+        progress(s);
+        return;
+    }
+    if (v == GIVE_UP) {
+        mw_error_prefix(&res->err, "the file could not be uploaded");
+        end_failed(r, mw_error_text(&res->err));
+        return;
+    }
+    if (v != DONE || !id || gw_effect_file_done(&e, id)) {
+        postpone(r, res, v == DONE ? AGAIN : v);
+        record(r);
+        return;
+    }
+    r->payload_changed = true;
+    if (!s->client) {
+        leave(r);
+        progress(s);
+        return;
+    }
+    next_part(r);
+    if (!r->busy)
+        progress(s);
+}
+
+/* Text of our own goes up from memory: a file without a name in any folder. */
+static int inline_file(struct gw_row *r, const char *text, char *buf, size_t size)
+{
+    size_t len = strlen(text), done = 0;
+    int fd = memfd_create("matterwire-upload", MFD_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    while (done < len) {
+        ssize_t n = write(fd, text + done, len - done);
+
+        if (n < 0 && errno != EINTR) {
+            int rc = -errno;
+
+            close(fd);
+            return rc;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    r->upload_fd = fd;
+    snprintf(buf, size, "/proc/self/fd/%d", fd);
+    return 0;
+}
+
+static void upload(struct gw_row *r, const char *name, const char *path, const char *inline_text)
+{
+    struct gw_sender *s = r->lane->s;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    char buf[64];
+    int rc = 0;
+
+    if (!path && inline_text) {
+        rc = inline_file(r, inline_text, buf, sizeof(buf));
+        path = buf;
+    } else if (path && access(path, R_OK)) {
+        rc = -errno;
+    }
+    if (!rc)
+        rc = path ? mm_upload(s->client, r->channel_id, path, name, on_uploaded, r) : -EINVAL;
+    if (!rc)
+        return;
+    if (r->upload_fd >= 0)
+        close(r->upload_fd);
+    r->upload_fd = -1;
+    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE) {
+        leave(r);
+        back_off(r, 1000);
+        return;
+    }
+    mw_error_set(&err, rc, "the file %s could not be read: %s", path ? path : name, strerror(-rc));
+    end_failed(r, mw_error_text(&err));
+}
+
+void gw_row_try(struct gw_row *r)
+{
+    struct gw_sender *s = r->lane->s;
+
+    r->busy = true;
+    s->active++;
+    if (r->unrecorded)
+        record(r);
+    else if (!r->kind)
+        end_failed(r, "this version does not know this kind of effect");
+    else if (r->unsure && r->kind->look)
+        look(r);
+    else
+        next_part(r);
+}
