@@ -1,0 +1,106 @@
+/* The pages in docs/ are what the tables say; the others are well formed. */
+#include "base/test.h"
+
+#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/docs.h"
+
+static void check_page(const char *name, int (*write)(struct mw_buf *b))
+{
+    MW_AUTOFREE char *path = mw_asprintf("%s/%s.md", DOCS_DIR, name);
+    MW_AUTOBUF made, file;
+    FILE *f = fopen(path, "r");
+    char chunk[4096];
+    size_t n;
+
+    mw_buf_init(&made, 0);
+    mw_buf_init(&file, 0);
+    assert_non_null(f);
+    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+        assert_int_equal(mw_buf_append(&file, chunk, n), 0);
+    fclose(f);
+    assert_int_equal(write(&made), 0);
+    if (strcmp(mw_buf_str(&made), mw_buf_str(&file)) != 0)
+        fail_msg("%s is not what the code says: script/check-docs --write", path);
+}
+
+static void test_pages(void **state)
+{
+    check_page("commands", docs_commands);
+    check_page("config", docs_config);
+    check_page("events", docs_events);
+}
+
+/* Pipes a page into a program that judges it. */
+static void check_by(const char *command, int (*write)(struct mw_buf *b))
+{
+    MW_AUTOBUF b;
+    FILE *p;
+
+    mw_buf_init(&b, 0);
+    assert_int_equal(write(&b), 0);
+    p = popen(command, "w");
+    assert_non_null(p);
+    assert_int_equal(fwrite(b.data, 1, b.len, p), b.len);
+    assert_int_equal(pclose(p), 0);
+}
+
+static void test_shell(void **state)
+{
+    check_by("bash -n", docs_completion_bash);
+}
+
+static void check_names_every_verb(int (*write)(struct mw_buf *b))
+{
+    MW_AUTOBUF b;
+
+    mw_buf_init(&b, 0);
+    assert_int_equal(write(&b), 0);
+    for (size_t i = 0; i < cli_n_verbs; i++)
+        if (!cli_verbs[i].hidden)
+            assert_non_null(strstr(mw_buf_str(&b), cli_verbs[i].name));
+}
+
+static void test_complete(void **state)
+{
+    check_names_every_verb(docs_man_matterwire);
+    check_names_every_verb(docs_completion_bash);
+    check_names_every_verb(docs_completion_zsh);
+    check_names_every_verb(docs_completion_fish);
+}
+
+/* No line of a man page begins with a dot but for requests. */
+static void check_man(int (*write)(struct mw_buf *b))
+{
+    static const char *const requests[] = {".TH ",  ".SH ",  ".SS ", ".TP\n", ".PP\n",
+                                           ".nf\n", ".fi\n", ".B ",  ".BR "};
+    MW_AUTOBUF b;
+
+    mw_buf_init(&b, 0);
+    assert_int_equal(write(&b), 0);
+    for (const char *p = mw_buf_str(&b); *p; p += strcspn(p, "\n") + 1) {
+        bool known = *p != '.';
+
+        for (size_t i = 0; i < MW_ARRAY_LEN(requests); i++)
+            known = known || mw_starts_with(p, requests[i]);
+        assert_true(known);
+    }
+}
+
+static void test_man(void **state)
+{
+    check_man(docs_man_matterwire);
+    check_man(docs_man_config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_shell),
+        cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_man),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
