@@ -38,6 +38,10 @@ export class PostView {
       }
       nodes.push(this.#post(post, where, this.#continues(before, post)));
       before = post;
+      if (where === 'thread' && !post.root_id && posts.length > 1) {
+        nodes.push(this.#separator('replies', 'day-line', posts.length === 2 ? '1 reply' : `${posts.length - 1} replies`));
+        before = null;
+      }
       if (where === 'channel' && this.store.replies(post.id).length + (post.reply_count || 0) > 0) {
         nodes.push(this.#threadSummary(post));
         before = null;
