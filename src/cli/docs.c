@@ -17,6 +17,7 @@ static const struct page {
     {NULL, "rpc", rpc_write_markdown},
 #endif
     {"man", "matterwire.1", docs_man_matterwire},
+    {"man", "matterwired.8", docs_man_matterwired},
     {"man", "matterwire.yaml.5", docs_man_config},
     {"completion", "bash", docs_completion_bash},
     {"completion", "zsh", docs_completion_zsh},

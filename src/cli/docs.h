@@ -8,8 +8,9 @@ int docs_config(struct mw_buf *b);   /* docs/config.md */
 int docs_events(struct mw_buf *b);   /* docs/events.md */
 int docs_commands(struct mw_buf *b); /* docs/commands.md */
 
-int docs_man_matterwire(struct mw_buf *b); /* matterwire.1 */
-int docs_man_config(struct mw_buf *b);     /* matterwire.yaml.5 */
+int docs_man_matterwired(struct mw_buf *b); /* matterwired.8 */
+int docs_man_matterwire(struct mw_buf *b);  /* matterwire.1 */
+int docs_man_config(struct mw_buf *b);      /* matterwire.yaml.5 */
 
 int docs_completion_bash(struct mw_buf *b);
 int docs_completion_zsh(struct mw_buf *b);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/docs.h"
+#include "daemon/options.h"
 #include "gateway/config_schema.h"
 
 /* Text for roff: backslashes and hyphens are escaped, a line never begins with a control character,
@@ -107,6 +108,38 @@ int docs_man_matterwire(struct mw_buf *b)
                    ".TP\n.B MATTERWIRE_SOCKET\nThe daemon's socket.\n"
                    ".TP\n.B NO_COLOR\nNo colour when it is set.\n"
                    ".SH SEE ALSO\n.BR matterwired (8),\n.BR matterwire.yaml (5)\n");
+    return mw_buf_error(b);
+}
+
+int docs_man_matterwired(struct mw_buf *b)
+{
+    write_head(b, "matterwired", 8, "wire Mattermost to programs");
+    mw_buf_puts(b, ".SH SYNOPSIS\n.B matterwired\n[\\fIoptions\\fR]\n.SH DESCRIPTION\n");
+    write_text(b, daemon_summary);
+    mw_buf_puts(b, ".PP\n");
+    write_text(b,
+               "It stays in the foreground and logs to standard error: text on a terminal, lines "
+               "with a priority under systemd, JSON elsewhere. `matterwire bots` shows how its "
+               "bots are.");
+    mw_buf_puts(b, ".SH OPTIONS\n");
+    write_options(b, daemon_option_table);
+    mw_buf_puts(b, ".SH SIGNALS\n.TP\n.BR SIGTERM \", \" SIGINT\n");
+    write_text(b, "What is under way ends, for a few seconds at the most; then it stops. A second "
+                  "one stops it now. What had to be stopped goes on at the next start.");
+    mw_buf_puts(b, ".TP\n.B SIGHUP\n");
+    write_text(b,
+               "Reads the configuration again, as `matterwire reload` does. A file with mistakes "
+               "changes nothing.");
+    mw_buf_puts(b,
+                ".SH EXIT STATUS\n"
+                ".TP\n0\nStopped as asked.\n"
+                ".TP\n1\nIt could not start, for example because another one uses the database.\n"
+                ".TP\n2\nWrong usage or configuration.\n"
+                ".SH ENVIRONMENT\n"
+                ".TP\n.B MATTERWIRE_CONFIG\nThe configuration file.\n"
+                ".TP\n.B XDG_RUNTIME_DIR\nWhere the socket is, unless the file says.\n"
+                ".TP\n.B XDG_STATE_HOME\nWhere the database is, unless the file says.\n"
+                ".SH SEE ALSO\n.BR matterwire (1),\n.BR matterwire.yaml (5)\n");
     return mw_buf_error(b);
 }
 

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/docs.h"
 #include "gateway/config_schema.h"
+#include "handlers/handlers.h"
 #include "store/event.h"
 
 static const char *type_name(const struct gw_key *k)
@@ -170,6 +171,13 @@ int docs_events(struct mw_buf *b)
     mw_buf_puts(b, "\n## Kinds\n\n| kind | |\n| --- | --- |\n");
     for (int k = 1; mw_event_kind_doc(k); k++)
         mw_buf_printf(b, "| `%s` | %s |\n", mw_event_kind_name(k), mw_event_kind_doc(k));
+    mw_buf_puts(b, "\n## Variables of a command handler\n\n"
+                   "A handler of type `command` gets the event on its standard input, and its most "
+                   "used members as variables. One\nthat is empty is not set; DIRECT and MENTION "
+                   "are 1 or 0.\n\n```\n");
+    for (size_t i = 0; gw_command_variable(i); i++)
+        mw_buf_printf(b, "%s\n", gw_command_variable(i));
+    mw_buf_puts(b, "```\n");
     return mw_buf_error(b);
 }
 

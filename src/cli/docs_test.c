@@ -91,6 +91,7 @@ static void test_man(void **state)
 {
     check_man(docs_man_matterwire);
     check_man(docs_man_config);
+    check_man(docs_man_matterwired);
 }
 
 int main(void)

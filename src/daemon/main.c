@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/str.h"
 #include "daemon/notify.h"
+#include "daemon/options.h"
 #include "handlers/handlers.h"
 #include "io/handle.h"
 #include "rpc/rpc.h"
@@ -21,27 +21,9 @@
 /* Running handlers have so long to end by themselves; then they get SIGTERM, 2 s later SIGKILL. */
 #define DRAIN_MS 2500
 
-struct options {
-    const char *config, *log_level;
-    bool check, version, help;
-};
-
-static const struct mw_option option_table[] = {
-    MW_OPTION("config", 'c', MW_OPT_STRING, "FILE", "read this configuration file", struct options,
-              config, .complete = MW_COMPLETE_FILE),
-    MW_OPTION("check", 0, MW_OPT_FLAG, NULL, "check the configuration and stop", struct options,
-              check),
-    MW_OPTION("log-level", 'l', MW_OPT_STRING, "LEVEL", "log so much, whatever the file says",
-              struct options, log_level, .choices = "error warning info debug"),
-    MW_OPTION("version", 'V', MW_OPT_FLAG, NULL, "print the version and stop", struct options,
-              version),
-    MW_OPTION("help", 'h', MW_OPT_FLAG, NULL, "print this help and stop", struct options, help),
-    MW_OPTIONS_END,
-};
-
 struct daemon {
     uv_loop_t loop;
-    struct options options;
+    struct daemon_options options;
     char *config_path;
     struct gw *gw;
     struct rpc_server *rpc;
@@ -242,12 +224,13 @@ static int load_config(struct daemon *d, struct gw_config **ret)
 
 static int print_help(void)
 {
+    unsigned width = mw_terminal_width(STDOUT_FILENO);
     MW_AUTOBUF text = {0};
 
-    mw_buf_puts(&text, "usage: matterwired [options]\n\n"
-                       "Connects the bots of the configuration to their servers, records what they "
-                       "see,\nruns handlers and delivers their answers.\n\n");
-    mw_options_write_help(&text, option_table, mw_terminal_width(STDOUT_FILENO));
+    mw_buf_puts(&text, "usage: matterwired [options]\n\n");
+    mw_buf_wrap(&text, daemon_summary, 0, 0, width);
+    mw_buf_putc(&text, '\n');
+    mw_options_write_help(&text, daemon_option_table, width);
     fputs(mw_buf_str(&text), stdout);
     return mw_buf_error(&text) ? 1 : 0;
 }
@@ -288,8 +271,8 @@ int main(int argc, char **argv)
     static struct daemon d;
     int n = 0, rc;
 
-    rc = mw_options_parse(option_table, argc - 1, argv + 1, MW_OPTIONS_PERMUTE, &d.options, &n,
-                          &err);
+    rc = mw_options_parse(daemon_option_table, argc - 1, argv + 1, MW_OPTIONS_PERMUTE, &d.options,
+                          &n, &err);
     if (!rc && n)
         rc = mw_error_set(&err, 1, "matterwired takes no arguments, only options: %s", argv[1]);
     if (rc) {

@@ -34,19 +34,34 @@ static const struct {
     const char *name;
     size_t offset;
 } variables[] = {
-    {"BOT", offsetof(struct mw_event, bot)},
-    {"CHANNEL_ID", offsetof(struct mw_event, channel_id)},
-    {"CHANNEL_NAME", offsetof(struct mw_event, channel_name)},
-    {"CHANNEL_TYPE", offsetof(struct mw_event, channel_type)},
-    {"TEAM_ID", offsetof(struct mw_event, team_id)},
-    {"TEAM_NAME", offsetof(struct mw_event, team_name)},
-    {"USER_ID", offsetof(struct mw_event, user_id)},
-    {"USER_NAME", offsetof(struct mw_event, user_name)},
-    {"POST_ID", offsetof(struct mw_event, post_id)},
-    {"ROOT_ID", offsetof(struct mw_event, root_id)},
-    {"TEXT", offsetof(struct mw_event, text)},
-    {"FILES", offsetof(struct mw_event, files)},
+    {"MATTERWIRE_BOT", offsetof(struct mw_event, bot)},
+    {"MATTERWIRE_CHANNEL_ID", offsetof(struct mw_event, channel_id)},
+    {"MATTERWIRE_CHANNEL_NAME", offsetof(struct mw_event, channel_name)},
+    {"MATTERWIRE_CHANNEL_TYPE", offsetof(struct mw_event, channel_type)},
+    {"MATTERWIRE_TEAM_ID", offsetof(struct mw_event, team_id)},
+    {"MATTERWIRE_TEAM_NAME", offsetof(struct mw_event, team_name)},
+    {"MATTERWIRE_USER_ID", offsetof(struct mw_event, user_id)},
+    {"MATTERWIRE_USER_NAME", offsetof(struct mw_event, user_name)},
+    {"MATTERWIRE_POST_ID", offsetof(struct mw_event, post_id)},
+    {"MATTERWIRE_ROOT_ID", offsetof(struct mw_event, root_id)},
+    {"MATTERWIRE_TEXT", offsetof(struct mw_event, text)},
+    {"MATTERWIRE_FILES", offsetof(struct mw_event, files)},
 };
+
+const char *gw_command_variable(size_t i)
+{
+    static const char *const more[] = {
+        "MATTERWIRE_EVENT_ID",
+        "MATTERWIRE_KIND",
+        "MATTERWIRE_DIRECT",
+        "MATTERWIRE_MENTION",
+    };
+
+    if (i < MW_ARRAY_LEN(more))
+        return more[i];
+    i -= MW_ARRAY_LEN(more);
+    return i < MW_ARRAY_LEN(variables) ? variables[i].name : NULL;
+}
 
 /* ---- The environment ---- */
 
@@ -115,7 +130,7 @@ static int env_event(struct env *e, const struct mw_event *ev)
         memcpy(&value, (const char *)ev + variables[i].offset, sizeof(value));
         if (!value || !value[0] || strlen(value) > MAX_VARIABLE)
             continue;
-        if (env_put(e, mw_asprintf("MATTERWIRE_%s=%s", variables[i].name, value)))
+        if (env_put(e, mw_asprintf("%s=%s", variables[i].name, value)))
             return -ENOMEM;
     }
     return 0;

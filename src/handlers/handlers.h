@@ -9,5 +9,7 @@ extern const struct gw_handler_type *const gw_handler_types[];
 
 /* Type `command`: one process for each event. */
 extern const struct gw_handler_type gw_command_handler;
+/* Names of the variables that it sets, for the reference; NULL behind the last one. */
+const char *gw_command_variable(size_t i);
 
 #endif
