@@ -312,7 +312,8 @@ const struct rpc_method rpc_methods[] = {
      .run = run_bots},
     {.name = "status",
      .doc = "Tells how the daemon is: store, bots, handlers, outbox and consumers, with counters.",
-     .result = "An object with `version`, `uptime`, `store`, `bots`, `handlers`, `outbox`, "
+     .result = "An object with `version`, `pid`, `uptime_ms`, `config`, `store`, `bots`, "
+               "`handlers`, `outbox`, "
                "`consumers`.",
      .run = run_status},
     {.name = "send",
