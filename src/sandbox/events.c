@@ -102,6 +102,26 @@ static void put_all_mentions(struct mw_buf *b, const struct mw_map *mentioned)
     mw_buf_puts(b, "]\"");
 }
 
+static void put_file_hints(struct sb_server *sv, struct mw_buf *b, const struct sb_post *p)
+{
+    MW_AUTOJSON *ids = NULL;
+    const cJSON *id;
+    bool image = false;
+
+    if (!p->file_ids || mw_json_parse(p->file_ids, strlen(p->file_ids), &ids, NULL) < 0 ||
+        !ids->child)
+        return;
+    cJSON_ArrayForEach(id, ids)
+    {
+        const struct sb_file *f = mw_map_get(&sv->state.files, id->valuestring);
+
+        image = image || (f && f->mime_type && mw_starts_with(f->mime_type, "image/"));
+    }
+    mw_buf_puts(b, ",\"otherFile\":\"true\"");
+    if (image)
+        mw_buf_puts(b, ",\"image\":\"true\"");
+}
+
 void sb_event_posted(struct sb_server *sv, struct sb_post *p, const struct mw_map *mentioned)
 {
     struct personal personal = {mentioned, p, sv};
@@ -115,8 +135,7 @@ void sb_event_posted(struct sb_server *sv, struct sb_post *p, const struct mw_ma
     mw_buf_putc(&b, ',');
     put_sender(&b, p);
     mw_buf_printf(&b, ",\"set_online\":true,\"team_id\":\"%s\"", p->channel->team_id);
-    if (p->file_ids && strcmp(p->file_ids, "[]") != 0)
-        mw_buf_puts(&b, ",\"otherFile\":\"true\"");
+    put_file_hints(sv, &b, p);
     if (sv->old && mentioned && mentioned->count)
         put_all_mentions(&b, mentioned);
     if (!sv->old && ((mentioned && mentioned->count) || p->root)) {
@@ -194,6 +213,10 @@ void sb_event_user_added(struct sb_server *sv, struct sb_channel *c, struct sb_u
 {
     struct sb_broadcast to = to_channel(c);
 
+    if (sv->old) { /* one for all, the added one too */
+        sb_event(sv, "user_added", &to, "\"team_id\":\"%s\",\"user_id\":\"%s\"", c->team_id, u->id);
+        return;
+    }
     to.omit_user = u->id;
     sb_event(sv, "user_added", &to, "\"team_id\":\"%s\",\"user_id\":\"%s\"", c->team_id, u->id);
     to = (struct sb_broadcast){.user_id = u->id, .channel_id = c->id};

@@ -262,7 +262,7 @@ void sb_conn_pump(struct sb_conn *c)
     }
 }
 
-static void enqueue(struct sb_conn *c, struct sb_frame *f)
+static void enqueue_once(struct sb_conn *c, struct sb_frame *f)
 {
     if (f->droppable && c->active_len >= SB_SLOW_QUEUE) {
         c->hub->dropped++;
@@ -277,6 +277,17 @@ static void enqueue(struct sb_conn *c, struct sb_frame *f)
     c->active[(c->active_head + c->active_len) % SB_ACTIVE_QUEUE] = frame_ref(f);
     c->active_len++;
     sb_conn_pump(c);
+}
+
+static void enqueue(struct sb_conn *c, struct sb_frame *f)
+{
+    bool twice = c->twice;
+
+    c->busy++;
+    enqueue_once(c, f);
+    if (twice && !c->doomed)
+        enqueue_once(c, f);
+    leave(c);
 }
 
 static struct sb_frame *hello_frame(struct sb_conn *c)
@@ -426,7 +437,12 @@ static int resume(struct sb_conn *c, int64_t wanted)
     if (!f)
         return -ENOMEM;
     r = send_frame(c, f, c->seq);
-    remember(c, f, c->seq++);
+    remember(c, frame_ref(f), c->seq++);
+    if (r == 0 && c->hub->sv->old) {
+        enqueue(c, f);
+        c->twice = true;
+    }
+    frame_unref(f);
     return r;
 }
 

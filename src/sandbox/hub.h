@@ -62,6 +62,7 @@ struct sb_conn {
     int64_t cut_at; /* fault: the next frame is cut at this byte; -1 = no */
     unsigned busy;  /* inside a callback: must not be freed */
     bool doomed;    /* to be freed when that is over */
+    bool twice;     /* 5.37 after a lossy resume: every event comes two times */
 };
 
 struct sb_hub {
@@ -71,7 +72,7 @@ struct sb_hub {
     uv_timer_t timer;
     struct mw_buf scratch;
     uint64_t events, frames, dropped, overflowed;
-    bool flood; /* back pressure instead of the limit of the queue; see control.c */
+    bool flood; /* one is under way; see control_wait.c */
 };
 
 struct sb_broadcast { /* "" or NULL = not set */

@@ -96,7 +96,8 @@ static int check_options(const struct sb_options *o, struct mw_error *err)
     if (o->seed && !mw_streq(o->seed, "demo") && !mw_streq(o->seed, "none"))
         return mw_error_set(err, -EINVAL, "--seed is 'demo' or 'none', not '%s'", o->seed);
     if (o->version && !mw_streq(o->version, "11.6") && !mw_streq(o->version, "5.37"))
-        return mw_error_set(err, -EINVAL, "--version is '11.6' or '5.37', not '%s'", o->version);
+        return mw_error_set(err, -EINVAL, "--server-version is '11.6' or '5.37', not '%s'",
+                            o->version);
     return 0;
 }
 

@@ -24,12 +24,14 @@ static void reverse(struct sb_post **posts, size_t n)
 static void take_since(const struct sb_channel *c, const struct sb_page_query *q,
                        struct sb_page_result *r)
 {
-    for (size_t i = c->n_posts; i > 0 && r->n < SB_SINCE_MAX; i--) {
-        struct sb_post *p = c->posts[i - 1];
+    /* Over the limit it is the newest that are missing, and nothing says so. */
+    for (size_t i = 0; i < c->n_posts && r->n < SB_SINCE_MAX; i++) {
+        struct sb_post *p = c->posts[i];
 
         if (p->update_at > q->since && (!q->crt || !p->root))
             r->posts[r->n++] = p;
     }
+    reverse(r->posts, r->n);
 }
 
 /* The first index whose create_at is above `at`. */

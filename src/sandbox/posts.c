@@ -295,7 +295,9 @@ int sb_make_post(struct sb_server *sv, const struct sb_new_post *in, struct sb_p
 
     mw_map_init(&mentioned, NULL);
     if (in->message && mw_utf8_count(in->message) > SB_MAX_POST_RUNES)
-        return sb_refuse(refusal, 400, "model.post.is_valid.message_length.app_error",
+        return sb_refuse(refusal, 400,
+                         sv->old ? "model.post.is_valid.msg.app_error"
+                                 : "model.post.is_valid.message_length.app_error",
                          "Post Message property is longer than the maximum permitted length of "
                          "16383 characters.");
     r = check_root(sv, in, &root, refusal);

@@ -137,7 +137,8 @@ int sb_reply(struct sb_req *q, int status)
     if (status == 200 && q->route && (q->route->flags & SB_ETAG) && !sb_query(q, "since") &&
         etag_matches(q))
         return sb_reply_raw(q, 304, NULL, "", 0);
-    return sb_reply_raw(q, status, NULL, mw_buf_str(&q->out), q->out.len);
+    return sb_reply_raw(q, status, q->route || !q->sv->old ? NULL : "text/plain; charset=utf-8",
+                        mw_buf_str(&q->out), q->out.len);
 }
 
 int sb_reply_ok(struct sb_req *q)

@@ -130,8 +130,13 @@ int sb_h_channel_posts(struct sb_req *q)
     pq.crt = sb_query_true(q, "collapsedThreads");
     pq.include_deleted = sb_query_true(q, "include_deleted") && sb_is_admin(q->user);
     sb_paging(q, &pq.page, &pq.per_page);
-    if (missing && !pq.since)
-        return list_reply(&empty, "", "", "");
+    if (q->sv->old && !sb_member_of(c, q->user->id) && !sb_is_admin(q->user))
+        return sb_fail_permission(q); /* open channels are no exception there */
+    if (missing && !pq.since) {
+        const char *after = sb_query(q, "after");
+
+        return list_reply(&empty, "", after && mw_id_valid(after) ? after : "", "");
+    }
     return list_page(q, c, &pq);
 }
 
@@ -219,6 +224,8 @@ int sb_h_thread(struct sb_req *q)
         return 0;
     root = p->root ? p->root : p;
     r = list_ordered(&l, root);
+    if (r == 0 && q->sv->old) /* 5.37 names it twice */
+        r = list_ordered(&l, root);
     for (size_t i = 0; i < root->n_replies && r == 0; i++) {
         struct sb_post *reply = root->replies[t.up ? root->n_replies - 1 - i : i];
 

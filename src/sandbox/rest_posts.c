@@ -127,6 +127,10 @@ int sb_h_post_create(struct sb_req *q)
         return sb_fail_permission(q);
     pending = mw_json_str_or(body, "pending_post_id", "");
     p = find_pending(q->sv, pending);
+    if (p && p->delete_at)
+        return sb_fail(q, 500, "api.post.deduplicate_create_post.failed_to_get",
+                       "Failed to fetch original post after deduplicating a client repeating the "
+                       "same request.");
     if (p)
         return reply_post(q, 201, p);
     if (!check_post(q, c, body))
@@ -151,7 +155,9 @@ int sb_h_post_create(struct sb_req *q)
         return r;
     if (!mw_streq(sb_query(q, "set_online"), "false"))
         sb_set_status(q->sv, q->user, "online", false);
-    return reply_post(q, 201, p);
+    sb_put_post(q->sv, &q->out, p, false, q->user);
+    free(take_ptr(p->pending_post_id)); /* only the event and this answer have it */
+    return sb_reply(q, 201);
 }
 
 int sb_h_post_ephemeral(struct sb_req *q)
@@ -315,10 +321,48 @@ static int set_props(struct sb_post *p, const cJSON *props)
     return set_json(&p->props, copy);
 }
 
-static int finish_edit(struct sb_req *q, struct sb_post *p)
+static int copy_text(char **slot, const char *text)
+{
+    return text ? mw_str_set(slot, text) : 0;
+}
+
+/* Each edit leaves a row of its own with what was before: deleted, under another id. Lists by
+ * `since` show it. */
+static int keep_history(struct sb_req *q, const struct sb_post *p)
+{
+    struct sb_post *old = calloc(1, sizeof(*old));
+
+    if (!old)
+        return -ENOMEM;
+    if (mw_id_new(old->id) < 0 || copy_text(&old->message, p->message) < 0 ||
+        copy_text(&old->type, p->type) < 0 || copy_text(&old->props, p->props) < 0 ||
+        copy_text(&old->file_ids, p->file_ids) < 0) {
+        sb_free_fields(sb_post_fields, old);
+        free(old);
+        return -ENOMEM;
+    }
+    memcpy(old->original_id, p->id, sizeof(old->original_id));
+    memcpy(old->user_id, p->user_id, sizeof(old->user_id));
+    memcpy(old->channel_id, p->channel_id, sizeof(old->channel_id));
+    memcpy(old->root_id, p->root_id, sizeof(old->root_id));
+    old->create_at = p->create_at;
+    old->edit_at = p->edit_at;
+    old->update_at = old->delete_at = sb_now(&q->sv->state);
+    return sb_add_post(&q->sv->state, old);
+}
+
+/* What changed at a post: its time, and (also on the real server) the channel's last_post_at. */
+static void touch(struct sb_req *q, struct sb_post *p)
 {
     p->update_at = sb_now(&q->sv->state);
+    p->channel->last_post_at = MW_MAX(p->channel->last_post_at, p->update_at);
     sb_save_post(&q->sv->state, p);
+    sb_save_channel(&q->sv->state, p->channel);
+}
+
+static int finish_edit(struct sb_req *q, struct sb_post *p)
+{
+    touch(q, p);
     sb_event_post_edited(q->sv, p);
     return reply_post(q, 200, p);
 }
@@ -332,10 +376,13 @@ static int edit(struct sb_req *q, struct sb_post *p, const cJSON *body, bool who
     if (whole && !message)
         message = "";
     if (message && mw_utf8_count(message) > SB_MAX_POST_RUNES)
-        return sb_fail(q, 400, "model.post.is_valid.message_length.app_error",
+        return sb_fail(q, 400,
+                       q->sv->old ? "model.post.is_valid.msg.app_error"
+                                  : "model.post.is_valid.message_length.app_error",
                        "Post Message property is longer than the maximum permitted length of "
                        "16383 characters.");
-    if (message)
+    r = keep_history(q, p);
+    if (r == 0 && message)
         r = set_message(q, p, message);
     if (r == 0 && props)
         r = set_props(p, props);
@@ -391,8 +438,7 @@ static int pin(struct sb_req *q, bool on)
     if (!p)
         return 0;
     p->is_pinned = on;
-    p->update_at = sb_now(&q->sv->state);
-    sb_save_post(&q->sv->state, p);
+    touch(q, p);
     sb_event_post_edited(q->sv, p);
     return sb_reply_ok(q);
 }

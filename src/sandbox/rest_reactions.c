@@ -166,6 +166,8 @@ int sb_h_reaction_delete(struct sb_req *q)
     if (!r)
         return sb_reply_ok(q);
     copy = *r;
+    copy.create_at = 0; /* as the real server has it */
+    copy.update_at = sb_now(&q->sv->state);
     emoji = strdup(r->emoji_name);
     if (!emoji)
         return -ENOMEM;

@@ -184,6 +184,13 @@ void sb_put_post(struct sb_server *sv, struct mw_buf *b, const struct sb_post *p
     int64_t last = 0;
     size_t replies = root->n_replies ? live_replies(root, &last) : 0;
 
+    struct sb_post gone;
+
+    if (p->delete_at) { /* only its id and times are told */
+        gone = *p;
+        gone.message = gone.props = gone.file_ids = gone.hashtags = NULL;
+        p = &gone;
+    }
     mw_buf_putc(b, '{');
     sb_write_fields(b, sb_post_fields, p, sb_view(sv));
     if (p->file_ids && mw_json_parse(p->file_ids, strlen(p->file_ids), &file_ids, NULL) < 0)

@@ -261,7 +261,7 @@ int sb_add_post(struct sb_state *s, struct sb_post *p)
     r = append(&c->posts, &c->n_posts, &c->cap_posts, p);
     if (r < 0)
         goto fail;
-    if (root) {
+    if (root && !*p->original_id) {
         r = append(&root->replies, &root->n_replies, &root->cap_replies, p);
         if (r < 0)
             goto fail_reply;
@@ -278,7 +278,7 @@ int sb_add_post(struct sb_state *s, struct sb_post *p)
     return 0;
 
 fail_put:
-    if (root)
+    if (root && !*p->original_id)
         root->n_replies--;
 fail_reply:
     c->n_posts--;

@@ -95,6 +95,7 @@ struct sb_post {
     char user_id[MW_ID_SIZE];
     char channel_id[MW_ID_SIZE];
     char root_id[MW_ID_SIZE];
+    char original_id[MW_ID_SIZE]; /* not empty: what that post was before an edit */
     char *message, *type, *hashtags;
     char *props, *file_ids; /* JSON */
     char *pending_post_id;
