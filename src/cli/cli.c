@@ -23,6 +23,27 @@ int cli_no_memory(void)
     return cli_error(CLI_FAILED, "there is no memory left");
 }
 
+int cli_read_input(struct mw_buf *b, size_t limit)
+{
+    for (;;) {
+        char *to = mw_buf_reserve(b, 16384);
+        ssize_t n;
+
+        if (!to)
+            return cli_no_memory();
+        n = read(STDIN_FILENO, to, 16384);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cli_error(CLI_FAILED, "cannot read standard input: %s", strerror(errno));
+        if (n == 0)
+            return CLI_DONE;
+        mw_buf_commit(b, (size_t)n);
+        if (b->len > limit)
+            return cli_error(CLI_FAILED, "standard input is longer than %zu bytes", limit);
+    }
+}
+
 const struct cli_verb *cli_verb_find(const char *name)
 {
     for (size_t i = 0; i < cli_n_verbs; i++)
@@ -215,9 +236,19 @@ static int run_verb(struct cli *cli, const struct cli_verb *v, int argc, char **
     return r;
 }
 
+/* The parse moves words about, and matterwire-extra gets them as they were. */
+static char **copy_words(int argc, char **argv)
+{
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+
+    if (words)
+        memcpy(words, argv, (size_t)argc * sizeof(*words));
+    return words;
+}
+
 int cli_main(int argc, char **argv)
 {
-    MW_AUTOFREE char **words = calloc((size_t)argc + 1, sizeof(*words));
+    MW_AUTOFREE char **words = copy_words(argc, argv);
     struct cli cli = {.argv = argv};
     MW_AUTOERROR err = MW_ERROR_INIT;
     const struct cli_verb *v;
@@ -225,7 +256,6 @@ int cli_main(int argc, char **argv)
 
     if (!words)
         return cli_no_memory();
-    memcpy(words, argv, (size_t)argc * sizeof(*words));
     setlocale(LC_CTYPE, "");
     r = mw_options_parse(cli_common_options, argc - 1, words + 1, MW_OPTIONS_STOP, &cli.options, &n,
                          &err);

@@ -65,6 +65,8 @@ int cli_write_help(struct mw_buf *b, const struct cli_verb *v, unsigned width); 
 /* Prints "matterwire: sentence" to standard error and returns `code`. */
 int cli_error(int code, const char *fmt, ...) MW_PRINTF(2, 3);
 int cli_no_memory(void);
+/* Appends standard input up to its end. Returns an exit status: more than `limit` bytes fail. */
+int cli_read_input(struct mw_buf *b, size_t limit);
 
 /* What matterwire-extra does; in `matterwire` it is run in our place. */
 int cli_run_doctor(struct cli *cli, const void *options, int argc, char **argv);

@@ -202,8 +202,8 @@ int cli_call(struct cli_conn *c, const char *method, cJSON *params, cJSON **ret_
     while (r == CLI_DONE) {
         MW_AUTOJSON *answer = NULL;
         const cJSON *error;
-        char *line;
-        size_t len;
+        char *line = NULL;
+        size_t len = 0;
 
         r = cli_read_line(c, true, &line, &len);
         if (r)

@@ -187,10 +187,14 @@ static int may_post(struct doctor *d, const cJSON *channel, const char *member_r
     if (!call(d, "POST", strdup("/roles/names"), take_ptr(names), &a) || !cJSON_IsArray(a.body) ||
         cJSON_GetArraySize(a.body) == 0)
         return -1;
-    cJSON_ArrayForEach(role, a.body) cJSON_ArrayForEach(
-        permission, mw_json_arr(role, "permissions")) if (cJSON_IsString(permission) &&
-                                                          strcmp(permission->valuestring,
-                                                                 "create_post") == 0) return 1;
+    cJSON_ArrayForEach(role, a.body)
+    {
+        cJSON_ArrayForEach(permission, mw_json_arr(role, "permissions"))
+        {
+            if (mw_streq(permission->valuestring, "create_post"))
+                return 1;
+        }
+    }
     return 0;
 }
 

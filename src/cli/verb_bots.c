@@ -36,10 +36,14 @@ static void print_troubles(const struct cli *cli, const cJSON *bot)
 
     if (reason)
         print_trouble(cli, name, NULL, reason);
-    for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++)
-        cJSON_ArrayForEach(item, mw_json_arr(bot, lists[i])) if (mw_json_str(item, "problem"))
-            print_trouble(cli, name, mw_json_str_or(item, "name", "?"),
-                          mw_json_str(item, "problem"));
+    for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++) {
+        cJSON_ArrayForEach(item, mw_json_arr(bot, lists[i]))
+        {
+            if (mw_json_str(item, "problem"))
+                print_trouble(cli, name, mw_json_str_or(item, "name", "?"),
+                              mw_json_str(item, "problem"));
+        }
+    }
 }
 
 static int add_bot(struct cli_table *t, const cJSON *bot)
@@ -81,10 +85,17 @@ static int print_bots(const struct cli *cli, const cJSON *bots)
 
     if (!t)
         return -ENOMEM;
-    cJSON_ArrayForEach(bot, bots) if (add_bot(t, bot) < 0) return -ENOMEM;
+    cJSON_ArrayForEach(bot, bots)
+    {
+        if (add_bot(t, bot) < 0)
+            return -ENOMEM;
+    }
     if (cli_table_print(t) < 0)
         return -ENOMEM;
-    cJSON_ArrayForEach(bot, bots) print_troubles(cli, bot);
+    cJSON_ArrayForEach(bot, bots)
+    {
+        print_troubles(cli, bot);
+    }
     return 0;
 }
 
@@ -215,13 +226,19 @@ static int print_status(const struct cli *cli, const cJSON *status)
         printf("        %s\n", reason);
     if (print_rows(cli, mw_json_arr(status, "bots"), bot_fields, MW_ARRAY_LEN(bot_fields)) < 0)
         return -ENOMEM;
-    cJSON_ArrayForEach(item, mw_json_arr(status, "bots")) print_troubles(cli, item);
+    cJSON_ArrayForEach(item, mw_json_arr(status, "bots"))
+    {
+        print_troubles(cli, item);
+    }
     if (print_rows(cli, mw_json_arr(status, "handlers"), handler_fields,
                    MW_ARRAY_LEN(handler_fields)) < 0)
         return -ENOMEM;
-    cJSON_ArrayForEach(item, mw_json_arr(status, "handlers")) if (mw_json_str(item, "last_error"))
-        print_trouble(cli, mw_json_str_or(item, "name", "?"), "last failure",
-                      mw_json_str(item, "last_error"));
+    cJSON_ArrayForEach(item, mw_json_arr(status, "handlers"))
+    {
+        if (mw_json_str(item, "last_error"))
+            print_trouble(cli, mw_json_str_or(item, "name", "?"), "last failure",
+                          mw_json_str(item, "last_error"));
+    }
     return print_rows(cli, mw_json_arr(status, "consumers"), consumer_fields,
                       MW_ARRAY_LEN(consumer_fields));
 }

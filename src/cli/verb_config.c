@@ -1,9 +1,9 @@
 /* `check` and `reload`, and `rpc`. */
-#include <unistd.h>
-
 #include "base/str.h"
 #include "cli/cli.h"
 #include "gateway/config.h"
+
+#define PARAMS_MAX (1024 * 1024) /* bytes; what the daemon takes in a line */
 
 static int print_check_json(struct cli *cli, const char *path, const struct gw_problems *problems)
 {
@@ -70,26 +70,6 @@ int cli_run_reload(struct cli *cli, const void *options, int argc, char **argv)
     return cli_flush(CLI_DONE);
 }
 
-/* PARAMS, or standard input. */
-static int read_params(const char *arg, struct mw_buf *b)
-{
-    if (strcmp(arg, "-") != 0)
-        return mw_buf_puts(b, arg) < 0 ? cli_no_memory() : CLI_DONE;
-    for (;;) {
-        char *to = mw_buf_reserve(b, 16384);
-        ssize_t n;
-
-        if (!to)
-            return cli_no_memory();
-        n = read(STDIN_FILENO, to, 16384);
-        if (n < 0)
-            return cli_error(CLI_FAILED, "cannot read standard input: %s", strerror(errno));
-        if (n == 0)
-            return CLI_DONE;
-        mw_buf_commit(b, (size_t)n);
-    }
-}
-
 int cli_run_rpc(struct cli *cli, const void *options, int argc, char **argv)
 {
     MW_AUTOJSON *params = NULL, *result = NULL;
@@ -97,9 +77,11 @@ int cli_run_rpc(struct cli *cli, const void *options, int argc, char **argv)
     MW_AUTOBUF text;
     int r = CLI_DONE;
 
-    mw_buf_init(&text, 1024 * 1024);
-    if (argc > 1)
-        r = read_params(argv[1], &text);
+    mw_buf_init(&text, 0);
+    if (argc > 1 && strcmp(argv[1], "-") == 0)
+        r = cli_read_input(&text, PARAMS_MAX);
+    else if (argc > 1 && mw_buf_puts(&text, argv[1]) < 0)
+        r = cli_no_memory();
     if (r)
         return r;
     if (argc > 1 && mw_json_parse(mw_buf_str(&text), text.len, &params, &err) < 0)

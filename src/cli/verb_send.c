@@ -1,5 +1,4 @@
 /* `send` and `reply`. */
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -7,29 +6,6 @@
 #include "cli/cli.h"
 
 #define TEXT_MAX (512 * 1024) /* bytes; the daemon takes lines of 1 MiB */
-
-/* Reads standard input to its end. Returns an exit status. */
-static int read_input(struct mw_buf *b)
-{
-    for (;;) {
-        char *to = mw_buf_reserve(b, 16384);
-        ssize_t n;
-
-        if (!to)
-            return cli_no_memory();
-        n = read(STDIN_FILENO, to, 16384);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return cli_error(CLI_FAILED, "cannot read standard input: %s", strerror(errno));
-        if (n == 0)
-            return CLI_DONE;
-        mw_buf_commit(b, (size_t)n);
-        if (b->len > TEXT_MAX)
-            return cli_error(CLI_FAILED, "the text is longer than %d bytes: send it as a file",
-                             TEXT_MAX);
-    }
-}
 
 static int get_text(const struct cli_send_options *o, struct mw_buf *b)
 {
@@ -39,7 +15,7 @@ static int get_text(const struct cli_send_options *o, struct mw_buf *b)
         if (mw_buf_puts(b, o->text) < 0)
             return cli_no_memory();
     } else if (o->text || (o->files.n == 0 && !isatty(STDIN_FILENO))) {
-        r = read_input(b);
+        r = cli_read_input(b, TEXT_MAX);
     }
     if (r)
         return r;

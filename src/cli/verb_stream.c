@@ -107,8 +107,8 @@ static int follow(struct stream *s, const sigset_t *while_waiting)
         {.fd = s->conn.fd, .events = POLLIN},
         {.fd = STDOUT_FILENO}, /* only whether somebody is there: POLLERR */
     };
-    char *line;
-    size_t len;
+    char *line = NULL;
+    size_t len = 0;
     int r;
 
     for (;;) {

@@ -57,7 +57,11 @@ static bool is_strings(const cJSON *v)
 
     if (!cJSON_IsArray(v))
         return false;
-    cJSON_ArrayForEach(item, v) if (!cJSON_IsString(item)) return false;
+    cJSON_ArrayForEach(item, v)
+    {
+        if (!cJSON_IsString(item))
+            return false;
+    }
     return true;
 }
 
