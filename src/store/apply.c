@@ -28,8 +28,8 @@ static const char *const sql[MW_ST_COUNT] = {
     /* Forward only. A row that is older in both respects changes nothing. What a fetch has covered
      * stays so until something newer is seen live. */
     [MW_ST_POSITION] =
-        "INSERT INTO position (bot_id, channel_id, seen_at, post_id, post_at, confirmed)"
-        " VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO position (bot_id, channel_id, seen_at, post_id, post_at, confirmed, first_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)"
         " ON CONFLICT DO UPDATE SET"
         " confirmed = CASE WHEN excluded.confirmed"
         "  THEN confirmed OR excluded.seen_at >= seen_at"
@@ -38,6 +38,9 @@ static const char *const sql[MW_ST_COUNT] = {
         " post_id = CASE WHEN excluded.post_at > post_at THEN excluded.post_id ELSE post_id END,"
         " post_at = max(post_at, excluded.post_at)"
         " WHERE excluded.confirmed OR excluded.seen_at > seen_at OR excluded.post_at > post_at",
+    [MW_ST_HORIZON] = "SELECT at FROM pruned WHERE bot_id = ? AND channel_id = ?",
+    [MW_ST_THREAD_FIND] = "SELECT 1 FROM thread WHERE bot_id = ? AND root_id = ?",
+    [MW_ST_THREAD_ADD] = "INSERT OR IGNORE INTO thread (bot_id, root_id) VALUES (?, ?)",
     [MW_ST_CURSOR] = "INSERT INTO cursor (position, updated_at, consumer) VALUES (?, ?, ?)"
                      " ON CONFLICT DO UPDATE SET position = excluded.position,"
                      " updated_at = excluded.updated_at",
@@ -193,6 +196,25 @@ static int post_known(struct mw_apply *a, const struct mw_op *op, int64_t bot,
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static unsigned root_of(const struct mw_op *op)
+{
+    return op->texts[MW_EV_root_id].len > 0 ? MW_EV_root_id : MW_EV_object;
+}
+
+/* Runs a statement about the thread of a post; SQLITE_ROW when it gives one. */
+static int thread(struct mw_apply *a, enum mw_apply_statement which, const struct mw_op *op,
+                  int64_t bot)
+{
+    sqlite3_stmt *st = a->statements[which];
+    int code;
+
+    sqlite3_bind_int64(st, 1, bot);
+    bind_text(st, 2, op, root_of(op));
+    code = sqlite3_step(st);
+    sqlite3_reset(st);
+    return code;
+}
+
 static int add_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op, int64_t bot,
                      enum mw_event_kind kind, int64_t at)
 {
@@ -200,17 +222,21 @@ static int add_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *o
     int64_t edit = op->ints[MW_EV_REVISION];
     bool is_edit = kind == MW_EVENT_POST_EDITED, is_post = kind == MW_EVENT_POST || is_edit;
     /* A post is the same post whatever edit it was first seen with. */
+    bool is_reply = is_post && op->texts[MW_EV_root_id].len > 0;
+    int code = is_reply ? thread(a, MW_ST_THREAD_FIND, op, bot) : SQLITE_DONE, place = 1;
+    int64_t flags = (op->ints[MW_EV_FLAGS] & ~(int64_t)MW_EVENT_THREAD) |
+                    (code == SQLITE_ROW ? MW_EVENT_THREAD : 0);
     const int64_t values[] = {
         bot,
         kind,
-        op->ints[MW_EV_FLAGS],
+        flags,
         at,
         op->ints[MW_EV_RECEIVED_AT],
         kind == MW_EVENT_POST || kind == MW_EVENT_POST_DELETED ? 0 : edit,
         is_post ? edit : 0,
     };
-    int code = SQLITE_OK, place = 1;
 
+    code = code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
     for (size_t i = 0; i < MW_ARRAY_LEN(values) && code == SQLITE_OK; i++)
         code = sqlite3_bind_int64(st, place++, values[i]);
     for (unsigned i = MW_EV_BOT + 1; i < MW_EV_TEXTS && code == SQLITE_OK; i++)
@@ -225,7 +251,10 @@ static int add_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *o
     }
     a->events++;
     tx->result.event_id = a->last_event_id = sqlite3_last_insert_rowid(a->db);
-    return SQLITE_OK;
+    if (!is_post || !(flags & (MW_EVENT_OWN | MW_EVENT_MENTION)) || op->texts[root_of(op)].len == 0)
+        return SQLITE_OK;
+    code = thread(a, MW_ST_THREAD_ADD, op, bot);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 static int move_position(struct mw_apply *a, const struct mw_op *op, int64_t bot)
@@ -271,23 +300,42 @@ static int apply_event(struct mw_apply *a, struct mw_tx *tx, const struct mw_op 
     return code;
 }
 
+/* Rows as old as this may have been deleted; 0 = none were. */
+static int horizon(struct mw_apply *a, const struct mw_op *op, int64_t bot, int64_t *ret)
+{
+    sqlite3_stmt *st = a->statements[MW_ST_HORIZON];
+    int code;
+
+    sqlite3_bind_int64(st, 1, bot);
+    bind_text(st, 2, op, MW_EV_channel_id);
+    code = sqlite3_step(st);
+    *ret = code == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+    sqlite3_reset(st);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 static int apply_observed_post(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
 {
-    int64_t edit = op->ints[MW_EV_REVISION], deleted_at = op->ints[MW_EV_DELETED_AT], bot = 0;
+    int64_t edit = op->ints[MW_EV_REVISION], deleted_at = op->ints[MW_EV_DELETED_AT];
+    int64_t at = op->ints[MW_EV_AT], bot = 0, pruned = 0;
     struct knowledge known;
     int code = bot_number(a, op, &bot);
 
     tx->result.event_id = 0;
     if (code == SQLITE_OK)
         code = post_known(a, op, bot, &known);
+    if (code == SQLITE_OK)
+        code = horizon(a, op, bot, &pruned);
     if (code != SQLITE_OK)
         return code;
+    /* What retention deleted was known; and no row that it could have deleted is news. */
+    known.post = known.post || (pruned > 0 && at <= pruned);
     /* A deletion ends the story, whatever an older answer of the server still shows. */
-    if (!known.deletion && deleted_at > 0 && (known.post || known.edit))
+    if (!known.deletion && deleted_at > pruned && (known.post || known.edit))
         return add_event(a, tx, op, bot, MW_EVENT_POST_DELETED, deleted_at);
     if (!known.deletion && deleted_at <= 0 && !known.post)
-        return add_event(a, tx, op, bot, MW_EVENT_POST, op->ints[MW_EV_AT]);
-    if (!known.deletion && deleted_at <= 0 && edit > known.newest_edit)
+        return add_event(a, tx, op, bot, MW_EVENT_POST, at);
+    if (!known.deletion && deleted_at <= 0 && edit > known.newest_edit && edit > pruned)
         return add_event(a, tx, op, bot, MW_EVENT_POST_EDITED, edit);
     a->duplicates++;
     return SQLITE_OK;

@@ -64,6 +64,8 @@ static const struct mw_event_field fields[] = {
     FLAG("direct", MW_EVENT_DIRECT, "In a direct message with the bot."),
     FLAG("group", MW_EVENT_GROUP, "In a group message."),
     FLAG("mention", MW_EVENT_MENTION, "Mentions the bot by @name."),
+    FLAG("thread", MW_EVENT_THREAD,
+         "A reply in a thread in which the bot has posted or was mentioned before."),
     FLAG("own", MW_EVENT_OWN, "Written by the bot itself."),
     FLAG("from_bot", MW_EVENT_FROM_BOT, "The author is a bot account."),
     FLAG("from_webhook", MW_EVENT_FROM_WEBHOOK,

@@ -39,6 +39,9 @@ enum mw_event_flag {
     MW_EVENT_SYSTEM = 1 << 5,       /* a post type that begins with system_ and its like */
     MW_EVENT_CAUGHT_UP = 1 << 6,    /* found by catch-up or polling, not on the socket */
     MW_EVENT_GROUP = 1 << 7,        /* in a group message */
+    /* In a thread in which the bot has posted or was mentioned before. Set by the store on posts
+     * and edits, not by their producer. */
+    MW_EVENT_THREAD = 1 << 8,
 };
 
 struct mw_event {

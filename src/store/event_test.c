@@ -13,7 +13,8 @@ static const struct mw_event full = {
     .bot = "support",
     .kind = MW_EVENT_POST_EDITED,
     .flags = MW_EVENT_DIRECT | MW_EVENT_MENTION | MW_EVENT_OWN | MW_EVENT_FROM_BOT |
-             MW_EVENT_FROM_WEBHOOK | MW_EVENT_SYSTEM | MW_EVENT_CAUGHT_UP | MW_EVENT_GROUP,
+             MW_EVENT_THREAD | MW_EVENT_FROM_WEBHOOK | MW_EVENT_SYSTEM | MW_EVENT_CAUGHT_UP |
+             MW_EVENT_GROUP,
     .at = 1700000000123,
     .received_at = 1700000000124,
     .object = "p",

@@ -72,6 +72,39 @@ static const struct migration migrations[] = {
      "CREATE TABLE kv ("
      " scope TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
      " PRIMARY KEY (scope, key)) STRICT, WITHOUT ROWID;"},
+
+    /*
+     * The search index holds no text and no positions: it names candidates, which are compared
+     * with their text (decision 0006). Its content, and bot.kept, are filled in the background
+     * from event 1 on, so this step is short however long the journal is.
+     *  - event_inbox finds what is for a bot: direct messages, mentions, threads it is in.
+     *  - pruned says up to which time a channel's rows were deleted: nothing as old can be new.
+     *  - position.first_at says since when a channel is followed; of old rows it is not known.
+     */
+    {2, "search, threads, retention",
+     "CREATE VIRTUAL TABLE search USING fts5"
+     " (text, content='', columnsize=0, detail=none, tokenize='trigram');"
+     "CREATE TABLE background (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL)"
+     " STRICT, WITHOUT ROWID;"
+     "ALTER TABLE bot ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;"
+     "CREATE TABLE pruned ("
+     " bot_id INTEGER NOT NULL, channel_id TEXT NOT NULL, at INTEGER NOT NULL,"
+     " PRIMARY KEY (bot_id, channel_id)) STRICT, WITHOUT ROWID;"
+     "ALTER TABLE position ADD COLUMN first_at INTEGER NOT NULL DEFAULT 0;"
+     "UPDATE position SET first_at = seen_at;"
+
+     "CREATE TABLE thread ("
+     " bot_id INTEGER NOT NULL, root_id TEXT NOT NULL, PRIMARY KEY (bot_id, root_id))"
+     " STRICT, WITHOUT ROWID;"
+     "INSERT OR IGNORE INTO thread SELECT bot_id, iif(root_id = '', object, root_id) FROM event"
+     " WHERE kind IN (1, 2) AND flags & 6 AND object != '';"
+     "UPDATE event SET flags = flags | 256 WHERE kind <= 2 AND root_id != ''"
+     " AND EXISTS (SELECT 1 FROM thread t WHERE t.bot_id = event.bot_id"
+     "  AND t.root_id = event.root_id);"
+     "CREATE INDEX event_inbox ON event (bot_id, id) WHERE kind = 1 AND flags & 259;"
+
+     "CREATE INDEX task_done ON task (updated_at) WHERE state = 2;"
+     "CREATE INDEX outbox_sent ON outbox (updated_at) WHERE state = 3;"},
 };
 
 static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)

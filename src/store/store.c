@@ -11,8 +11,11 @@
 #include "store/migrations.h"
 #include "store/store_internal.h"
 
-#define QUEUE_LIMIT    (32u << 20)
-#define STALL_LIMIT_MS 4000
+#define QUEUE_LIMIT       (32u << 20)
+#define STALL_LIMIT_MS    4000
+#define KEEP_AT_LEAST_MS  (3600 * 1000ll)
+#define KEEP_DONE_MS      (30 * 24 * 3600 * 1000ll)
+#define PRUNE_INTERVAL_MS (60 * 1000ll)
 
 /* ---- Lock: a file beside the database, locked while the process lives, with its number inside.
  * ---- */
@@ -140,11 +143,28 @@ static void on_closed(uv_handle_t *handle)
     free(s);
 }
 
+static int64_t or_default(int64_t value, int64_t if_zero)
+{
+    return value ? value : if_zero;
+}
+
+static struct mw_retention retention(const struct mw_store_params *p)
+{
+    return (struct mw_retention){
+        .keep_ms = p->keep_events_ms,
+        .keep_events = p->keep_events,
+        .keep_at_least = MW_MAX(or_default(p->keep_at_least_ms, KEEP_AT_LEAST_MS), 0),
+        .keep_done_ms = or_default(p->keep_done_ms, KEEP_DONE_MS),
+        .interval_ms = or_default(p->prune_interval_ms, PRUNE_INTERVAL_MS),
+    };
+}
+
 int mw_store_open(uv_loop_t *loop, const struct mw_store_params *params, struct mw_store **ret,
                   struct mw_error *err)
 {
     static const struct mw_store_ops no_ops;
     struct mw_store *s = calloc(1, sizeof(*s));
+    struct mw_retention keep;
     sqlite3 *db = NULL;
     int64_t last = 0;
     int r;
@@ -173,7 +193,9 @@ int mw_store_open(uv_loop_t *loop, const struct mw_store_params *params, struct 
     }
     s->wake.data = s;
     uv_unref((uv_handle_t *)&s->wake);
-    r = mw_writer_start(&s->writer, take_ptr(db), s->path, last, &s->wake, err);
+    keep = retention(params);
+    r = mw_writer_start(&s->writer, take_ptr(db), s->path, last, params->synchronous_full != 0,
+                        &keep, &s->wake, err);
     if (r < 0) {
         mw_reader_close(&s->reader);
         drop_lock(s->lock_fd);
@@ -310,6 +332,11 @@ void mw_store_get_stats(const struct mw_store *s, struct mw_store_stats *ret)
         .events_written = s->seen.events,
         .events_duplicate = s->seen.duplicates,
         .file_bytes = file_size(s->path, "") + file_size(s->path, "-wal"),
+        .indexed_id = s->seen.chores.indexed_id,
+        .pruned_events = s->seen.chores.pruned_events,
+        .pruned_work = s->seen.chores.pruned_work,
+        .prune_held = s->seen.chores.held,
+        .background_trouble = s->seen.chores.trouble[0] ? s->seen.chores.trouble : NULL,
     };
 }
 

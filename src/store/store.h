@@ -39,9 +39,19 @@ struct mw_store_ops {
 };
 
 struct mw_store_params {
-    const char *path;               /* a file; its folder must exist. Created 0600 */
-    size_t queue_limit;             /* bytes; 0 = 32 MiB */
-    int synchronous_full;           /* -1 or 1 = FULL (default), 0 = NORMAL: for measurements */
+    const char *path;     /* a file; its folder must exist. Created 0600 */
+    size_t queue_limit;   /* bytes; 0 = 32 MiB */
+    int synchronous_full; /* -1 or 1 = FULL (default), 0 = NORMAL: for measurements */
+    /* Retention, in the background; off by default. An event goes when it was received that long
+     * ago, or when its bot has more than that many (the oldest first). It stays in any case while a
+     * consumer's cursor has not passed it, while a task of it is not done or an answer to it is not
+     * sent, and for keep_at_least_ms. See mw_tx_observed_post for what is remembered of it. */
+    int64_t keep_events_ms;    /* 0 = for ever */
+    int64_t keep_events;       /* of each bot; 0 = all */
+    int64_t keep_at_least_ms;  /* 0 = 1 hour, -1 = nothing: only for tests */
+    int64_t keep_done_ms;      /* tasks done and outbox rows sent; 0 = 30 days, -1 = for ever. The
+                                * key of an outbox row is forgotten with it */
+    int64_t prune_interval_ms; /* 0 = 1 min */
     const struct mw_store_ops *ops; /* static, any member may be NULL */
     void *userdata;
 };
@@ -66,7 +76,13 @@ struct mw_store_stats {
     int64_t commits;        /* group commits since the start */
     int64_t events_written; /* since the start */
     int64_t events_duplicate;
-    int64_t file_bytes; /* database and WAL */
+    int64_t file_bytes; /* database and WAL; deleting makes room inside, not a smaller file */
+    /* Background work; 0 until it has begun. */
+    int64_t indexed_id;    /* search knows the events up to here by its index; the rest it reads */
+    int64_t pruned_events; /* since the start */
+    int64_t pruned_work;   /* tasks and outbox rows, since the start */
+    bool prune_held;       /* events that should go stay for a consumer that has not read them */
+    const char *background_trouble; /* why it does not get on, NULL = it does; as `reason` */
 };
 void mw_store_get_stats(const struct mw_store *s, struct mw_store_stats *ret);
 
@@ -114,6 +130,11 @@ int mw_tx_event(struct mw_tx *tx, const struct mw_event *ev);
  * post_deleted. Otherwise nothing; so too once the journal has the deletion, whatever an older
  * answer of the server still shows. A post is known when the journal has the post or an edit of it;
  * a post of which only edits are known is appended when it is first observed itself.
+ *
+ * Retention leaves a time behind for each channel, the newest of what it deleted there. A post that
+ * is not newer than that counts as known, and an edit or a deletion is news only when it is newer:
+ * an old post does not come back, its edit of today is a post_edited of a post that the journal no
+ * longer has.
  *
  * `at` is the event's for a post, the time of the edit or of the deletion for the others. Does not
  * move the position: paging finds posts in no safe order, its end is told by mw_tx_position. */

@@ -171,6 +171,34 @@ int64_t test_observed(struct fixture *f, const struct mw_event *ev, int64_t dele
     return f->result.event_id;
 }
 
+static void on_turn(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+void test_turn(struct fixture *f)
+{
+    uv_timer_t timer;
+
+    assert_int_equal(uv_timer_init(&f->loop, &timer), 0);
+    uv_timer_start(&timer, on_turn, 5, 0);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+void test_indexed(struct fixture *f)
+{
+    struct mw_store_stats stats;
+
+    for (;;) {
+        mw_store_get_stats(f->store, &stats);
+        if (stats.indexed_id >= stats.last_event_id)
+            return;
+        test_turn(f);
+    }
+}
+
 static bool add_row(const struct mw_event *ev, void *userdata)
 {
     struct mw_buf *b = userdata;

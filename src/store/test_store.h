@@ -37,6 +37,11 @@ struct mw_event test_post(const char *id, int64_t at);
 int64_t test_event(struct fixture *f, const struct mw_event *ev);
 int64_t test_observed(struct fixture *f, const struct mw_event *ev, int64_t deleted_at);
 
+/* Waits until the index holds all that is committed. */
+void test_indexed(struct fixture *f);
+/* Runs the loop for a moment, so that what the writer does on its own can be seen. */
+void test_turn(struct fixture *f);
+
 /* "post:p1:0 post_edited:p1:7 ..." of the rows that match, "" when there are none. Valid until the
  * next call. */
 const char *test_events(struct fixture *f, const struct mw_event_filter *filter);

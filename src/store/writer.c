@@ -112,22 +112,47 @@ static struct mw_tx *take_queue(struct mw_writer *w)
     return batch;
 }
 
+static void do_chore(struct mw_writer *w)
+{
+    mw_chores_step(&w->chores, mw_clock_mono());
+    uv_mutex_lock(&w->mutex);
+    w->chores_done = w->chores.report;
+    uv_async_send(w->wake_loop);
+    uv_mutex_unlock(&w->mutex);
+}
+
+/* Waits for something to do, with the mutex held; after a while of quiet does what can wait. */
+static void wait_idle(struct mw_writer *w, int64_t *quiet_since)
+{
+    int64_t tidy_at = w->checkpoint_due ? *quiet_since + IDLE_MS : INT64_MAX;
+    int64_t until = MW_MIN(tidy_at, w->chores.next_at), now = mw_clock_mono();
+    bool tidy = tidy_at <= w->chores.next_at;
+
+    w->waiting = true;
+    if (until == INT64_MAX)
+        uv_cond_wait(&w->wake, &w->mutex);
+    else if (until <= now || uv_cond_timedwait(&w->wake, &w->mutex,
+                                               (uint64_t)(until - now) * 1000000) == UV_ETIMEDOUT) {
+        uv_mutex_unlock(&w->mutex);
+        if (tidy) {
+            checkpoint(w, true);
+            sqlite3_db_release_memory(w->apply.db);
+        } else {
+            do_chore(w);
+            *quiet_since = mw_clock_mono();
+        }
+        uv_mutex_lock(&w->mutex);
+    }
+}
+
 static struct mw_tx *next_batch(struct mw_writer *w)
 {
+    int64_t quiet_since = mw_clock_mono();
     struct mw_tx *batch;
 
     uv_mutex_lock(&w->mutex);
-    while (!w->queue && !w->stopping) {
-        w->waiting = true;
-        if (!w->checkpoint_due) {
-            uv_cond_wait(&w->wake, &w->mutex);
-        } else if (uv_cond_timedwait(&w->wake, &w->mutex, IDLE_MS * 1000000ull) == UV_ETIMEDOUT) {
-            uv_mutex_unlock(&w->mutex);
-            checkpoint(w, true);
-            sqlite3_db_release_memory(w->apply.db);
-            uv_mutex_lock(&w->mutex);
-        }
-    }
+    while (!w->queue && !w->stopping)
+        wait_idle(w, &quiet_since);
     w->waiting = false;
     batch = take_queue(w);
     uv_mutex_unlock(&w->mutex);
@@ -160,6 +185,7 @@ static void run(void *userdata)
     struct mw_writer *w = userdata;
     struct mw_tx *batch;
     bool gave_up = false;
+    int64_t now;
 
     while ((batch = next_batch(w))) {
         if (!gave_up && !write_batch(w, batch))
@@ -168,11 +194,16 @@ static void run(void *userdata)
             cancel(batch);
         hand_back(w, batch, !gave_up);
         checkpoint(w, false);
+        now = mw_clock_mono();
+        mw_chores_committed(&w->chores, gave_up ? 0 : w->apply.last_event_id, now);
+        if (now >= w->chores.overdue_at && !gave_up)
+            do_chore(w);
     }
 }
 
 int mw_writer_start(struct mw_writer *w, sqlite3 *db, const char *path, int64_t last_event_id,
-                    uv_async_t *wake_loop, struct mw_error *err)
+                    bool full, const struct mw_retention *keep, uv_async_t *wake_loop,
+                    struct mw_error *err)
 {
     int r;
 
@@ -186,6 +217,10 @@ int mw_writer_start(struct mw_writer *w, sqlite3 *db, const char *path, int64_t 
     w->done_end = &w->done;
     if ((r = mw_apply_init(&w->apply, db, err)) < 0)
         return r;
+    if ((r = mw_chores_init(&w->chores, db, keep, full, last_event_id, err)) < 0) {
+        mw_apply_deinit(&w->apply);
+        return r;
+    }
     sqlite3_wal_hook(db, on_wal, w);
     if ((r = uv_mutex_init(&w->mutex)) < 0)
         goto no_mutex;
@@ -200,6 +235,7 @@ no_thread:
 no_cond:
     uv_mutex_destroy(&w->mutex);
 no_mutex:
+    mw_chores_deinit(&w->chores);
     mw_apply_deinit(&w->apply);
     return mw_error_set(err, r, "cannot start the writer's thread: %s", uv_strerror(r));
 }
@@ -230,6 +266,7 @@ void mw_writer_collect(struct mw_writer *w, struct mw_writer_report *ret)
     ret->commits = w->commits;
     ret->events = w->events;
     ret->duplicates = w->duplicates;
+    ret->chores = w->chores_done;
     uv_mutex_unlock(&w->mutex);
 }
 
@@ -241,6 +278,7 @@ void mw_writer_stop(struct mw_writer *w, int64_t stall_limit)
     uv_cond_signal(&w->wake);
     uv_mutex_unlock(&w->mutex);
     uv_thread_join(&w->thread);
+    mw_chores_deinit(&w->chores);
     mw_apply_deinit(&w->apply);
 }
 

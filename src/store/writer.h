@@ -15,9 +15,11 @@
 #include <uv.h>
 
 #include "store/apply.h"
+#include "store/chores.h"
 
 struct mw_writer {
-    struct mw_apply apply; /* the thread's, like the rest up to `mutex` */
+    struct mw_chores chores; /* the thread's, like the rest up to `mutex` */
+    struct mw_apply apply;
     const char *path;
     int wal_pages;
     int checkpoint_at;   /* that many */
@@ -35,12 +37,14 @@ struct mw_writer {
     unsigned stalls;
     char reason[256];
     int64_t last_event_id, commits, events, duplicates;
+    struct mw_chores_report chores_done;
 };
 
 /* Takes over db, also on failure. path must outlive the writer. wake_loop is sent whenever
  * mw_writer_collect has something new. */
 int mw_writer_start(struct mw_writer *w, sqlite3 *db, const char *path, int64_t last_event_id,
-                    uv_async_t *wake_loop, struct mw_error *err);
+                    bool full, const struct mw_retention *keep, uv_async_t *wake_loop,
+                    struct mw_error *err);
 
 void mw_writer_submit(struct mw_writer *w, struct mw_tx *tx);
 
@@ -51,6 +55,7 @@ struct mw_writer_report {
     char reason[256];
     int64_t last_event_id; /* committed, as are the next three, since the start */
     int64_t commits, events, duplicates;
+    struct mw_chores_report chores;
 };
 void mw_writer_collect(struct mw_writer *w, struct mw_writer_report *ret);
 
