@@ -170,8 +170,11 @@ static void flood_free(struct sb_ctl *x)
 
 static int flood_one(struct sb_flood *f)
 {
-    struct sb_new_post in = {
-        .channel = f->channel, .author = f->author, .message = f->message, .type = ""};
+    struct sb_new_post in = {.channel = f->channel,
+                             .author = f->author,
+                             .message = f->message,
+                             .type = "",
+                             .flood = true};
     struct sb_refusal refusal;
     struct sb_post *p;
     char number_text[24];

@@ -58,6 +58,7 @@ struct sb_new_post {
     const char *message, *type, *root_id, *pending_post_id;
     const cJSON *props, *file_ids; /* NULL = none */
     int64_t create_at;             /* 0 = now */
+    bool flood;                    /* may share its millisecond with others */
 };
 int sb_make_post(struct sb_server *sv, const struct sb_new_post *in, struct sb_post **ret,
                  struct sb_refusal *refusal);

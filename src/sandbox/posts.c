@@ -263,6 +263,19 @@ static int fill_props(struct sb_post *p, const struct sb_new_post *in, cJSON **r
     return 0;
 }
 
+/* A real server needs milliseconds for a post, so one client's posts have times of their own. Here
+ * they would often share one, and pages by `after` would leave posts out. */
+static int64_t next_time(struct sb_server *sv, const struct sb_new_post *in)
+{
+    const struct sb_channel *c = in->channel;
+    int64_t now = sb_now(&sv->state);
+
+    if (!in->flood && c->n_posts)
+        now = MW_MAX(now, c->posts[c->n_posts - 1]->create_at + 1);
+    sv->state.last_time = now;
+    return now;
+}
+
 static int fill_post(struct sb_server *sv, struct sb_post *p, const struct sb_new_post *in,
                      cJSON **ret_props)
 {
@@ -271,7 +284,7 @@ static int fill_post(struct sb_server *sv, struct sb_post *p, const struct sb_ne
 
     if (mw_id_new(p->id) < 0)
         return -EIO;
-    p->create_at = p->update_at = in->create_at ? in->create_at : sb_now(&sv->state);
+    p->create_at = p->update_at = in->create_at ? in->create_at : next_time(sv, in);
     memcpy(p->user_id, in->author->id, sizeof(p->user_id));
     memcpy(p->channel_id, in->channel->id, sizeof(p->channel_id));
     snprintf(p->root_id, sizeof(p->root_id), "%s", in->root_id ? in->root_id : "");
