@@ -127,9 +127,14 @@ static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)
     return 0;
 }
 
+int mw_migrate_newest(void)
+{
+    return migrations[MW_ARRAY_LEN(migrations) - 1].version;
+}
+
 int mw_migrate(sqlite3 *db, const char *path, struct mw_error *err)
 {
-    const int newest = migrations[MW_ARRAY_LEN(migrations) - 1].version;
+    const int newest = mw_migrate_newest();
     int64_t application = 0, version = 0, tables = 0;
     int r;
 

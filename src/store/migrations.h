@@ -16,4 +16,7 @@
  * mw_db_errno says. */
 int mw_migrate(sqlite3 *db, const char *path, struct mw_error *err);
 
+/* The newest schema that this program knows. */
+int mw_migrate_newest(void);
+
 #endif
