@@ -454,6 +454,28 @@ int gw_config_load(const char *path, struct gw_config **ret, struct gw_problems 
     return gw_config_parse(path, mw_buf_str(&text), text.len, ret, problems);
 }
 
+/* Where `socket: VALUE` stands in a file that is no valid YAML any more, so that the daemon can
+ * still be asked to reload it. Returns the length of the value, 0 = none. */
+static size_t find_socket(const char *text, const char **ret)
+{
+    for (const char *p = text; (p = strstr(p, "socket")); p++) {
+        const char *value = p + strlen("socket");
+        size_t quote;
+
+        if (p > text && !strchr(" \t\n{,\"'", p[-1]))
+            continue;
+        value += *value == '"' || *value == '\'';
+        if (*value != ':')
+            continue;
+        value++;
+        value += strspn(value, " \t");
+        quote = *value == '"' || *value == '\'';
+        *ret = value + quote;
+        return strcspn(*ret, quote ? "\"'\n" : " \t,}\n");
+    }
+    return 0;
+}
+
 char *gw_config_socket(const char *path)
 {
     MW_CLEANUP(document_deinit) struct document d = {0};
@@ -476,6 +498,12 @@ char *gw_config_socket(const char *path)
         if (node && fy_node_is_scalar(node) && fy_node_get_scalar0(node))
             text = gw_expand(&b, (struct gw_mark){0}, fy_node_get_scalar0(node),
                              strlen(fy_node_get_scalar0(node)));
+    }
+    if (!d.doc) {
+        const char *value = NULL;
+        size_t len = find_socket(mw_buf_str(&file), &value);
+
+        text = len ? gw_expand(&b, (struct gw_mark){0}, value, len) : NULL;
     }
     if (text)
         result = gw_absolute_path(&b, text);

@@ -328,11 +328,24 @@ static void test_socket(void **state)
     MW_AUTOFREE char *path = mw_asprintf("%s/lines", dir), *want = mw_asprintf("%s/x.sock", dir);
     MW_AUTOFREE char *missing = mw_asprintf("%s/missing.yaml", dir);
     MW_AUTOFREE char *socket = NULL, *fallback = NULL;
+    static const char *const broken[] = {
+        "bots: [@a]\ndaemon: {socket: x.sock, a: b}\n",
+        "bots: [@a]\ndaemon:\n  socket: \"x.sock\" # here\n",
+        "{\"bots\": [,\n\"websocket\": 1, \"daemon\": {\"socket\": \"x.sock\"}",
+    };
 
     /* Found although a variable of the bot is not there. */
     write_file("lines", "bots: [{bot_token: $UNSET}]\ndaemon: {socket: x.sock}\n", 0600);
     socket = gw_config_socket(path);
     assert_string_equal(socket, want);
+    /* Nor is a file needed that is whole. */
+    for (size_t i = 0; i < MW_ARRAY_LEN(broken); i++) {
+        MW_AUTOFREE char *found = NULL;
+
+        write_file("lines", broken[i], 0600);
+        found = gw_config_socket(path);
+        assert_string_equal(found, want);
+    }
     fallback = gw_config_socket(missing);
     assert_non_null(strstr(fallback, "matterwire.sock"));
 }

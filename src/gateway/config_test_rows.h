@@ -118,7 +118,8 @@ static const struct {
      "3:13: `endpoint` must begin with https:// or http://: did you mean "
      "\"https://mattermost.example.com\"?\n"},
     {"bots:\n- name: a\n  endpoint: ftp://mattermost.example.com\n  bot_token: x\n",
-     "3:13: `endpoint` must be the address of a server such as https://mattermost.example.com\n"},
+     "3:13: `endpoint` must be the address of a server such as https://mattermost.example.com, not "
+     "\"ftp://mattermost.example.com\"\n"},
     {"bots:\n- name: a\n  endpoint: https://me:pw@h\n  bot_token: x\n",
      "3:13: `endpoint` must not hold a user or password: use bot_token, or login and password\n"},
     {"bots:\n- name: a\n  endpoint: https://h?x=1\n  bot_token: x\n",

@@ -185,11 +185,16 @@ void gw_url_check(struct gw_binder *b, struct gw_mark at, const char *key, const
         return;
     }
     if (!mw_starts_with(url, "https://") && !mw_starts_with(url, "http://")) {
-        if (strstr(url, "://") || !host_valid(url, strcspn(url, ":/")))
+        if (strchr(url, '@')) /* maybe a password */
             gw_problem_add(b, at,
                            "`%s` must be the address of a server such as "
                            "https://mattermost.example.com",
                            key);
+        else if (strstr(url, "://") || !host_valid(url, strcspn(url, ":/")))
+            gw_problem_add(b, at,
+                           "`%s` must be the address of a server such as "
+                           "https://mattermost.example.com, not \"%s\"",
+                           key, url);
         else
             gw_problem_add(b, at,
                            "`%s` must begin with https:// or http://: did you mean "

@@ -250,7 +250,7 @@ describe('usage, configuration and the daemon', () => {
       assert.equal(result.code, 2);
       const text = result.stderr + result.stdout;
       for (const [line, words] of [[3, /endpoint/], [4, /ftp/], [5, /NOT_SET_ANYWHERE/], [6, /websocket/], [7, /echo/], [8, /true|false/], [10, /timeout|soon/]]) {
-        const found = text.split('\n').find((l) => l.includes(`:${line}:`));
+        const found = text.split('\n').find((l) => l.includes(`config.yaml:${line}:`));
         assert.ok(found, `nothing about line ${line} in:\n${text}`);
         assert.match(found, words);
       }
@@ -280,7 +280,7 @@ describe('usage, configuration and the daemon', () => {
     assert.deepEqual(after.map((b) => b.name), ['helper', 'second']);
     assert.equal(after[0].since, before.since, 'the connection of the first bot was not touched');
 
-    await writeFile(daemon.configPath, 'bots: [{ name: broken }]\n');
+    await daemon.configure({ bots: [{ name: 'broken' }] });
     const bad = await daemon.cli('reload');
     assert.equal(bad.code, 1);
     assertSentence(bad.stderr);
