@@ -256,6 +256,7 @@ static void on_login(struct mm_client *c, struct mm_result *r, const char *token
         c->login_refused_until = mw_clock_mono() + LOGIN_RETRY_MS;
         mw_error_reset(&c->login_error);
         mw_error_set(&c->login_error, -EACCES, "%s", mw_error_text(&r->err));
+        c->login_outcome = r->outcome;
     }
     fail_pending(c, r->outcome, &r->err);
 }
@@ -300,7 +301,7 @@ static void send_pending(struct mm_client *c)
         }
         if (!c->token) {
             if (now < c->login_refused_until) {
-                fail_pending(c, MM_UNAUTHORIZED, &c->login_error);
+                fail_pending(c, c->login_outcome, &c->login_error);
             } else if (start_login(c) < 0) {
                 mw_error_set(&err, -ENOMEM, "out of memory");
                 fail_pending(c, MM_UNREACHABLE, &err);
@@ -331,9 +332,10 @@ static void tell_answered(struct mm_client *c)
 
 /* ---- Answers ---- */
 
-static bool looks_like_json(const struct mw_http_response *r)
+/* Not by the type alone: unknown routes are answered with JSON as text/plain. */
+static bool looks_like_json(const struct mw_http_response *r, const struct mw_buf *body)
 {
-    const char *p = mw_buf_str(&r->body);
+    const char *p = mw_buf_str(body);
 
     while (isspace((unsigned char)*p))
         p++;
@@ -403,7 +405,7 @@ static void read_answer(struct mm_call *call, const struct mw_http_response *r, 
                         struct mm_result *res)
 {
     struct mm_client *c = call->c;
-    bool is_json = looks_like_json(r);
+    bool is_json = looks_like_json(r, body);
     const char *html =
         strstr(r->content_type, "html") ? "an HTML page" : "something else than JSON";
     struct mw_error why = MW_ERROR_INIT;

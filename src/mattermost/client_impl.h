@@ -30,9 +30,10 @@ struct mm_client {
     unsigned max_concurrent, max_pending;
     bool dead;
     bool signing_in;
-    unsigned token_generation;    /* counts sign-ins, so that a 401 renews the token only once */
-    int64_t login_refused_until;  /* monotonic: no sign-in is tried before */
-    struct mw_error login_error;  /* why */
+    unsigned token_generation;   /* counts sign-ins, so that a 401 renews the token only once */
+    int64_t login_refused_until; /* monotonic: no sign-in is tried before */
+    struct mw_error login_error; /* why */
+    enum mm_outcome login_outcome;
     int64_t blocked_until;        /* monotonic: end of the wait after a 429 */
     struct mm_call_list pending;  /* wait for their turn */
     struct mm_call_list running;  /* on the wire */
