@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "mattermost/client_impl.h"
 #include "mattermost/endpoint.h"
+#include "mattermost/frame.h"
 
 enum {
     DEFAULT_CONCURRENT = 8,
@@ -342,26 +343,6 @@ static bool looks_like_json(const struct mw_http_response *r, const struct mw_bu
     return *p == '{' || *p == '[' || mw_starts_with(r->content_type, "application/json");
 }
 
-/* A string may not hold a NUL for us, yet a server on MySQL may have one in a message: read it as
- * U+FFFD instead of losing the message. */
-static int parse_json(struct mw_buf *b, cJSON **ret, struct mw_error *err)
-{
-    char *p = b->data;
-
-    if (mw_json_parse(mw_buf_str(b), b->len, ret, NULL) == 0)
-        return 0;
-    while (p && (p = strstr(p, "\\u"))) {
-        bool escaped = false;
-
-        for (const char *q = p; q > b->data && q[-1] == '\\'; q--)
-            escaped = !escaped;
-        if (!escaped && strncmp(p, "\\u0000", 6) == 0)
-            memcpy(p, "\\ufffd", 6);
-        p += 2;
-    }
-    return mw_json_parse(mw_buf_str(b), b->len, ret, err);
-}
-
 static enum mm_outcome outcome_of_status(int status)
 {
     switch (status) {
@@ -409,7 +390,7 @@ static void read_answer(struct mm_call *call, const struct mw_http_response *r, 
     const char *html =
         strstr(r->content_type, "html") ? "an HTML page" : "something else than JSON";
     struct mw_error why = MW_ERROR_INIT;
-    int parsed = is_json ? parse_json(body, &res->body, &why) : -EINVAL;
+    int parsed = is_json ? mm_json_parse(mw_buf_str(body), body->len, &res->body, &why) : -EINVAL;
 
     if (r->status >= 200 && r->status < 300) {
         if (parsed == 0 || r->status == 204) {

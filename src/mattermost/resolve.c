@@ -181,13 +181,15 @@ static void on_own_teams(struct mm_result *r, void *userdata)
     search_next_team(o);
 }
 
-static void note_near(struct resolve_op *o, const char *name)
+static void note_near(struct resolve_op *o, const char *name, const char *team_id)
 {
+    const struct mm_team_info *team = mm_cached_team(o->op.c, team_id);
     unsigned d = mw_str_distance(o->ref.name, name);
 
     /* A full buffer refuses the rest, which is what its limit is for. */
     if (d <= 2 || (strlen(o->ref.name) > 3 && strstr(name, o->ref.name)))
-        mw_buf_printf(&o->near, "%s%s", o->near.len ? ", " : "", name);
+        mw_buf_printf(&o->near, "%s%s/%s", o->near.len ? ", " : "", team ? team->name : team_id,
+                      name);
 }
 
 static void on_own_channels(struct mm_result *r, void *userdata)
@@ -208,7 +210,7 @@ static void on_own_channels(struct mm_result *r, void *userdata)
         if (strcmp(ch.name, o->ref.name) == 0)
             add_found(o, ch.id, ch.team_id);
         else
-            note_near(o, ch.name);
+            note_near(o, ch.name, ch.team_id);
     }
     if (*o->ref.team)
         not_found(o);
