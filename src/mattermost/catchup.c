@@ -1,10 +1,10 @@
 #include "mattermost/catchup.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "mattermost/page.h"
 
@@ -17,8 +17,8 @@ enum {
     RETRY_MAX_MS = 8000,
     CONCURRENT = 4,
     MERGE_BYTES = 8 * 1024 * 1024,
-    OVERDUE_MS = 10000,        /* a live post takes less than this to arrive */
-    HOT_MS = 10 * 60 * 1000,   /* a channel is hot for so long after a post */
+    OVERDUE_MS = 10000,      /* a live post takes less than this to arrive */
+    HOT_MS = 10 * 60 * 1000, /* a channel is hot for so long after a post */
 };
 
 enum stage {
@@ -33,10 +33,10 @@ struct channel {
     char id[MW_ID_SIZE];
     int64_t last_post_at, create_at;
     struct mw_position pos;
-    bool known;     /* the owner has a position */
-    bool sweep;     /* only for edits and deletions */
+    bool known; /* the owner has a position */
+    bool sweep; /* only for edits and deletions */
     unsigned per_page;
-    bool merging;   /* its items are in the merge buffer */
+    bool merging; /* its items are in the merge buffer */
     int64_t since, new_from;
     enum stage stage;
     char anchor[MW_ID_SIZE];
@@ -75,6 +75,14 @@ struct mm_catchup {
 
 static void step(struct mm_catchup *cu);
 static void list(struct mm_catchup *cu);
+
+/* "" when it is no id. */
+static void copy_id(char *ret, const char *id)
+{
+    ret[0] = '\0';
+    if (mw_id_valid(id))
+        memcpy(ret, id, MW_ID_SIZE);
+}
 
 static int64_t server_now(const struct mm_catchup *cu)
 {
@@ -185,7 +193,7 @@ static int put_item(struct channel *ch, struct mm_item *item, bool merge)
     *copy = *item;
     if (copy->ev.kind == MW_EVENT_POST && copy->ev.at >= ch->newest_at) {
         ch->newest_at = copy->ev.at;
-        snprintf(ch->newest_id, sizeof(ch->newest_id), "%s", copy->ev.post_id);
+        copy_id(ch->newest_id, copy->ev.post_id);
     }
     ch->seen_at = MW_MAX(ch->seen_at, MW_MAX(copy->ev.at, copy->ev.revision));
     ch->seen_at = MW_MAX(ch->seen_at, copy->deleted_at);
@@ -306,8 +314,7 @@ static int take_page(struct channel *ch, struct mm_page *page)
 static void start_paging(struct channel *ch)
 {
     ch->stage = STAGE_BACK;
-    snprintf(ch->anchor, sizeof(ch->anchor), "%s",
-             mw_id_valid(ch->pos.post_id) ? ch->pos.post_id : "");
+    copy_id(ch->anchor, ch->pos.post_id);
 }
 
 static int on_since(struct channel *ch, struct mm_page *page)
@@ -524,7 +531,7 @@ static bool judge(struct mm_catchup *cu, struct channel *ch)
         ch->pos = (struct mw_position){0};
     ch->seen_at = ch->pos.seen_at;
     ch->newest_at = ch->pos.post_at;
-    snprintf(ch->newest_id, sizeof(ch->newest_id), "%s", ch->pos.post_id);
+    copy_id(ch->newest_id, ch->pos.post_id);
     if (cu->p.only_channel) {
         ch->since = cu->p.only_since ? cu->p.only_since : ch->create_at;
         return true;
@@ -601,7 +608,7 @@ static void start_channels(struct mm_catchup *cu, const cJSON *answer)
         if (mm_channel_read(item, &read, NULL) < 0 || !mw_id_valid(read.id))
             continue;
         cu->result.channels++;
-        snprintf(ch.id, sizeof(ch.id), "%s", read.id);
+        copy_id(ch.id, read.id);
         ch.last_post_at = read.last_post_at;
         ch.create_at = read.create_at;
         mw_backoff_init(&ch.backoff, RETRY_MIN_MS, RETRY_MAX_MS, INT64_MAX);
@@ -676,8 +683,7 @@ static void free_memory(struct mm_catchup *cu)
     free(cu);
 }
 
-int mm_catchup_new(uv_loop_t *loop, const struct mm_catchup_params *params,
-                   struct mm_catchup **ret)
+int mm_catchup_new(uv_loop_t *loop, const struct mm_catchup_params *params, struct mm_catchup **ret)
 {
     struct mm_catchup *cu = calloc(1, sizeof(*cu));
 

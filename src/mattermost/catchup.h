@@ -16,7 +16,8 @@
  *    newest post. Of more than 1000 edits or deletions of posts older than that, those beyond the
  *    cap are not seen: no call of the server would tell them.
  * 3. Edits and deletions do not move last_post_at. After a real gap (`sweep`) every other channel
- *    is asked with `since` = the floor as well, one at a time, when on_posts_done was called already.
+ *    is asked with `since` = the floor as well, one at a time, when on_posts_done was called
+ * already.
  *
  * Items come in order of time within a channel; over channels they are merged as far as MERGE_BYTES
  * reach. on_covered comes behind the items of its channel, and only when all of them were fetched.
@@ -61,11 +62,12 @@ struct mm_catchup_params {
     /* What happened up to then (server ms) was given to the owner or lies in its past; 0 = a first
      * start. */
     int64_t floor;
-    bool sweep;            /* also look for edits and deletions in channels without new posts */
-    int64_t sweep_floor;   /* 0 = floor */
-    bool compare_only;     /* an audit or a poll: unconfirmed positions are no reason to fetch */
-    int64_t overdue_since; /* count posts made after this that the owner does not have; 0 = do not */
-    unsigned hot;          /* look for edits in so many channels with the newest posts, too */
+    bool sweep;          /* also look for edits and deletions in channels without new posts */
+    int64_t sweep_floor; /* 0 = floor */
+    bool compare_only;   /* an audit or a poll: unconfirmed positions are no reason to fetch */
+    int64_t
+        overdue_since; /* count posts made after this that the owner does not have; 0 = do not */
+    unsigned hot;      /* look for edits in so many channels with the newest posts, too */
     const char *only_channel; /* just this one, from only_since on (0 = its creation) */
     int64_t only_since;
     /* channel id -> a heap int64_t: the last_post_at that was fetched already. Kept by the owner

@@ -29,7 +29,9 @@ static const char *const sql[MW_ST_COUNT] = {
      * stays so until something newer is seen live. */
     [MW_ST_POSITION] =
         "INSERT INTO position (bot_id, channel_id, seen_at, post_id, post_at, confirmed, first_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?3)"
+        /* Whoever covers a channel the first time has what it had to have of the past. */
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6,"
+        "  CASE WHEN ?6 THEN ?5 + 1 WHEN ?5 > 0 THEN ?5 ELSE ?3 END)"
         " ON CONFLICT DO UPDATE SET"
         " confirmed = CASE WHEN excluded.confirmed"
         "  THEN confirmed OR excluded.seen_at >= seen_at"

@@ -336,7 +336,22 @@ static void live_events_move_the_position(void **state)
     expect_position(f, 300, "p2", 250, false);
     test_reopen(f);
     expect_position(f, 300, "p2", 250, false);
+    assert_int_equal(mw_store_position(f->store, "b1", "c1", &p), 0);
+    assert_int_equal(p.from_at, 100);
     assert_int_equal(mw_store_position(f->store, "b2", "c1", &p), 1);
+}
+
+/* What was posted before a channel was first covered is not new later on. */
+static void first_cover_sets_the_beginning(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_position p;
+
+    cover(f, 200, "", 150);
+    cover(f, 300, "p9", 250);
+    assert_int_equal(mw_store_position(f->store, "b1", "c1", &p), 0);
+    assert_int_equal(p.from_at, 151);
+    expect_position(f, 300, "p9", 250, true);
 }
 
 static void covering_confirms(void **state)
@@ -382,6 +397,7 @@ int main(void)
         TEST(filters),
         TEST(queries_nest_and_stop),
         TEST(live_events_move_the_position),
+        TEST(first_cover_sets_the_beginning),
         TEST(covering_confirms),
     };
 

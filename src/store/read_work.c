@@ -11,7 +11,7 @@ int mw_store_position(struct mw_store *s, const char *bot, const char *channel_i
     struct mw_query q;
     bool found;
     int r = mw_query_begin(&q, &s->reader,
-                           "SELECT seen_at, post_id, post_at, confirmed FROM position"
+                           "SELECT seen_at, post_id, post_at, confirmed, first_at FROM position"
                            " WHERE bot_id = (SELECT id FROM bot WHERE name = :bot)"
                            " AND channel_id = :channel",
                            NULL);
@@ -26,6 +26,7 @@ int mw_store_position(struct mw_store *s, const char *bot, const char *channel_i
             .seen_at = sqlite3_column_int64(q.st, 0),
             .post_at = sqlite3_column_int64(q.st, 2),
             .confirmed = sqlite3_column_int(q.st, 3),
+            .from_at = sqlite3_column_int64(q.st, 4),
         };
         snprintf(ret->post_id, sizeof(ret->post_id), "%s", mw_db_text(q.st, 1));
     }
