@@ -8,7 +8,7 @@ import { Program, matterwire, matterwired, run } from './program.mjs';
 export function botConfig(world, bot = world.bots[0], more = {}) {
   return {
     name: 'helper', endpoint: world.url, bot_token: bot.token, team: world.team.name,
-    channels: [world.channel.id], allowed_users: ['*'], ...more,
+    channels: [world.channel.id], allowed_users: ['*'], mention_only: false, ...more,
   };
 }
 
