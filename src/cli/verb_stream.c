@@ -19,49 +19,66 @@ static void on_signal(int signum)
     stop = 1;
 }
 
-/* Signals come only while we wait for input, so a line that was begun is finished and
- * acknowledged. */
-static void block_signals(sigset_t *ret_while_waiting)
-{
-    struct sigaction act = {.sa_handler = on_signal};
-    sigset_t blocked;
-
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGTERM);
-    sigprocmask(SIG_BLOCK, &blocked, ret_while_waiting);
-    sigdelset(ret_while_waiting, SIGINT);
-    sigdelset(ret_while_waiting, SIGTERM);
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-}
-
 struct stream {
     struct cli *cli;
     struct cli_conn conn;
     int64_t subscription;
     bool named;
-    int64_t last_id; /* printed and not yet acknowledged; 0 = none */
-    int64_t printed; /* events since credit was granted */
+    int64_t last_id;   /* printed and not yet acknowledged; 0 = none */
+    int64_t printed;   /* events since credit was granted */
+    struct mw_buf out; /* lines to write */
+    sigset_t while_waiting, while_working;
 };
+
+/* Signals come only while we wait, for input or for whoever reads our output; so what was written
+ * is acknowledged. */
+static void block_signals(struct stream *s)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+
+    sigemptyset(&s->while_working);
+    sigaddset(&s->while_working, SIGINT);
+    sigaddset(&s->while_working, SIGTERM);
+    sigprocmask(SIG_BLOCK, &s->while_working, &s->while_waiting);
+    sigprocmask(SIG_BLOCK, NULL, &s->while_working);
+    sigdelset(&s->while_waiting, SIGINT);
+    sigdelset(&s->while_waiting, SIGTERM);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
 
 static int print_event(struct stream *s, const cJSON *event)
 {
-    MW_AUTOBUF b;
-
-    mw_buf_init(&b, 0);
     if (s->cli->json) {
-        mw_json_write(&b, event);
-        mw_buf_putc(&b, '\n');
+        mw_json_write(&s->out, event);
+        mw_buf_putc(&s->out, '\n');
     } else {
-        cli_write_event(&b, s->cli, event);
+        cli_write_event(&s->out, s->cli, event);
     }
-    if (mw_buf_error(&b))
+    if (mw_buf_error(&s->out))
         return cli_no_memory();
-    fwrite(b.data, 1, b.len, stdout);
     s->printed++;
     s->last_id = MW_MAX(s->last_id, mw_json_i64(event, "id", 0));
     return CLI_DONE;
+}
+
+/* A signal ends it where the reader takes nothing; then stop is set, and what was not written is
+ * not acknowledged. */
+static int write_out(struct stream *s)
+{
+    int r = CLI_DONE;
+
+    sigprocmask(SIG_SETMASK, &s->while_waiting, NULL);
+    while (s->out.len && r == CLI_DONE && !stop) {
+        ssize_t n = write(STDOUT_FILENO, s->out.data, s->out.len);
+
+        if (n >= 0)
+            mw_buf_consume(&s->out, (size_t)n);
+        else if (errno != EINTR)
+            r = cli_error(CLI_FAILED, "cannot write to standard output: %s", strerror(errno));
+    }
+    sigprocmask(SIG_SETMASK, &s->while_working, NULL);
+    return r;
 }
 
 static int handle_line(struct stream *s, const char *line, size_t len)
@@ -87,9 +104,9 @@ static int settle(struct stream *s)
 
     if (!s->printed)
         return CLI_DONE;
-    r = cli_flush(CLI_DONE);
+    r = write_out(s);
     /* Without a name credit can be granted in larger steps. */
-    if (r || (!ack && s->printed < CREDIT / 4))
+    if (r || s->out.len || (!ack && s->printed < CREDIT / 4))
         return r;
     params = cJSON_CreateObject();
     if (!params || mw_json_add_i64(params, "subscription", s->subscription) ||
@@ -101,11 +118,11 @@ static int settle(struct stream *s)
     return cli_request(&s->conn, 0, ack ? "stream.ack" : "stream.credit", take_ptr(params));
 }
 
-static int follow(struct stream *s, const sigset_t *while_waiting)
+static int follow(struct stream *s)
 {
     struct pollfd fds[2] = {
         {.fd = s->conn.fd, .events = POLLIN},
-        {.fd = STDOUT_FILENO}, /* only whether somebody is there: POLLERR */
+        {.fd = STDOUT_FILENO}, /* only whether somebody is still there */
     };
     char *line = NULL;
     size_t len = 0;
@@ -122,11 +139,11 @@ static int follow(struct stream *s, const sigset_t *while_waiting)
         }
         if (r == CLI_DONE)
             r = settle(s);
-        if (r)
+        if (r || stop)
             return r;
-        if (ppoll(fds, 2, NULL, while_waiting) < 0 && errno != EINTR)
+        if (ppoll(fds, 2, NULL, &s->while_waiting) < 0 && errno != EINTR)
             return cli_error(CLI_FAILED, "cannot wait for events: %s", strerror(errno));
-        if (stop || (fds[1].revents & POLLERR))
+        if (stop || fds[1].revents)
             return CLI_DONE;
         if (!(fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
             continue;
@@ -144,7 +161,6 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
     const struct cli_stream_options *o = options;
     MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
     struct stream s = {.cli = cli, .named = o->consumer != NULL};
-    sigset_t while_waiting;
     int r;
 
     if (!params)
@@ -161,11 +177,12 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
     r = cli_connect(cli, &s.conn);
     if (r)
         return r;
-    block_signals(&while_waiting);
+    block_signals(&s);
     r = cli_call(&s.conn, "stream", take_ptr(params), &result);
     s.subscription = mw_json_i64(result, "subscription", 0);
     if (r == CLI_DONE)
-        r = follow(&s, &while_waiting);
+        r = follow(&s);
     cli_conn_deinit(&s.conn);
+    mw_buf_deinit(&s.out);
     return r;
 }
