@@ -268,13 +268,59 @@ static void no_query_reads_the_whole_journal(void **state)
     assert_true(explained > 8);
 }
 
+static bool count_hit(const struct mw_event *ev, const char *snippet, void *userdata)
+{
+    ++*(int *)userdata;
+    return true;
+}
+
+/* A journal from before there were search, threads and retention. */
+static void an_old_journal_gets_it_all(void **state)
+{
+    static const char back[] =
+        "DROP TABLE search; DROP TABLE background; DROP TABLE pruned; DROP TABLE thread;"
+        "DROP INDEX event_inbox; DROP INDEX task_done; DROP INDEX outbox_sent;"
+        "ALTER TABLE bot DROP COLUMN kept; ALTER TABLE position DROP COLUMN first_at;"
+        "UPDATE event SET flags = flags & ~256; PRAGMA user_version = 1";
+    const struct mw_search search = {.query = "hello"};
+    struct mw_search_result result;
+    struct fixture *f = *state;
+    struct mw_missed sum;
+    sqlite3 *db = NULL;
+    int n = 0;
+
+    put(f, "before", "root", 0, 1000);
+    put(f, "mine", "root", MW_EVENT_OWN, 1001);
+    put(f, "after", "root", 0, 1002);
+    put(f, "dm", "", MW_EVENT_DIRECT, 1003);
+    test_close(f);
+    assert_int_equal(mw_db_open(f->path, false, &db, NULL), 0);
+    assert_int_equal(mw_db_exec(db, back, NULL), 0);
+    sqlite3_close(db);
+    test_open(f);
+    test_indexed(f);
+    /* Which reply came first is not asked of old rows. */
+    assert_string_equal(inbox(f, &(struct mw_inbox_filter){.bot = "b1"}), "dm after before");
+    assert_int_equal(mw_store_search(f->store, &search, count_hit, &n, &result, NULL), 0);
+    assert_int_equal(n, 4);
+    assert_int_equal(result.indexed_id, 4);
+    assert_true(result.complete);
+    assert_string_equal(
+        missed(f, &(struct mw_missed_filter){.bot = "b1", .since = 1003, .online = true}, &sum),
+        "c1:1/0/1/0:4-4");
+    assert_true(sum.complete);
+    put(f, "later", "root", 0, 1004);
+    assert_string_equal(inbox(f, &(struct mw_inbox_filter){.bot = "b1", .limit = 1}), "later");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
     const struct CMUnitTest tests[] = {
         TEST(holds_what_is_for_the_bot), TEST(the_producer_does_not_set_the_thread),
         TEST(each_reader_has_a_mark),    TEST(sums_up_what_was_missed),
-        TEST(finds_where_to_begin),      TEST(no_query_reads_the_whole_journal),
+        TEST(finds_where_to_begin),
+        TEST(an_old_journal_gets_it_all),      TEST(no_query_reads_the_whole_journal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
