@@ -6,7 +6,7 @@
 
 #define LIMIT         50
 #define LIMIT_MAX     1000
-#define SCAN_LIMIT    20000
+#define SCAN_LIMIT    5000
 #define SNIPPET_CHARS 120
 #define SEARCHABLE    (1u << MW_EVENT_POST | 1u << MW_EVENT_POST_EDITED)
 

@@ -25,7 +25,7 @@ struct mw_search {
     unsigned flags_none; /* leaves out events with any of these: own, system ... */
     bool with_deleted;   /* also posts that were deleted since */
     enum mw_search_order order;
-    unsigned scan_limit;               /* events compared one by one; 0 = 20000 */
+    unsigned scan_limit;               /* events compared one by one, about 10 us each; 0 = 5000 */
     unsigned snippet_chars;            /* 0 = 120 */
     const char *mark_begin, *mark_end; /* around each place in the snippet; NULL = "[" and "]" */
 };
