@@ -104,8 +104,8 @@ static int on_position(struct mm_session *s, const char *channel_id, struct mw_p
     struct gw_bot *bot = userdata;
     const struct mm_channel_info *ch = mm_cached_channel(bot->client, channel_id);
 
-    if (ch && !wants(bot, channel_id, ch->type)) {
-        /* Not followed: there is never anything to fetch. */
+    /* Not followed: there is never anything to fetch. While names have no ids yet, nobody knows. */
+    if (ch && bot->names_known && !wants(bot, channel_id, ch->type)) {
         *ret = (struct mw_position){
             .seen_at = INT64_MAX / 2, .post_at = INT64_MAX / 2, .confirmed = true};
         return 0;
@@ -206,6 +206,7 @@ static void on_names(void *userdata)
         mw_timer_start(bot->timer, NAMES_RETRY_MS);
         return;
     }
+    bot->names_known = true;
     if (bot->waits_for_names) {
         for (size_t i = 0; i < bot->names.n; i++) {
             const struct gw_name *n = &bot->names.items[i];
@@ -232,7 +233,7 @@ static void on_state(struct mm_session *s, enum mm_session_state state, const ch
     switch (state) {
     case MM_SESSION_CATCHING_UP:
         /* From here on events come; without ids nobody can say which of them are wanted. */
-        if (!gw_names_settled(&bot->names)) {
+        if (!bot->names_known) {
             bot->waits_for_names = true;
             gw_bot_pause(bot);
         }
@@ -427,6 +428,7 @@ void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config)
     for (size_t i = 0; i < config->allowed_users.n; i++)
         bot->route.everyone |= mw_streq(config->allowed_users.items[i], "*");
     bot->configured = !gw_names_init(&bot->names, config) && !put_ids(bot);
+    bot->names_known = bot->configured && gw_names_settled(&bot->names);
     (void)!mw_str_set(&bot->reason, bot->configured ? NULL : "out of memory");
     if (!bot->configured)
         mw_timer_start(bot->timer, RESTART_MS);

@@ -596,9 +596,8 @@ static void read_journal(struct gw_dispatch *d)
     struct gw_bot *bot = d->bot;
     struct mw_store *store = bot->gw->store;
 
-    while (!d->committing && !d->stopped && !d->more_tasks && !bot->removed && bot->configured &&
-           gw_names_settled(&bot->names)) {
-        int64_t end = mw_store_last_event_id(store);
+    while (!d->committing && !d->stopped && !d->more_tasks && !bot->removed && bot->names_known) {
+        int64_t end = bot->gw->committed_id;
         struct batch b = {.d = d, .last = d->cursor};
         const struct mw_event_filter f = {
             .after_id = d->cursor,

@@ -92,6 +92,7 @@ static void on_commit(int64_t last_id, void *userdata)
 {
     struct gw *gw = userdata;
 
+    gw->committed_id = last_id;
     for (size_t i = 0; i < gw->n_bots; i++)
         gw_dispatch_wake(gw->bots[i]->dispatch);
     gw_consumers_commit(gw);
@@ -249,6 +250,8 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
         rc = mw_error_set(err, -ENOMEM, "out of memory");
     else
         rc = mw_store_open(loop, &p, &gw->store, err);
+    if (!rc)
+        gw->committed_id = mw_store_last_event_id(gw->store);
     if (!rc)
         rc = gw_apply_config(gw, config, err);
     if (rc) {

@@ -92,6 +92,29 @@ static void follows_only_its_channels(void **state)
     }
 }
 
+/* A catch-up that begins before the names are ids must not take a channel for one that is not
+ * followed: what was said while we were away would be lost. */
+static void catches_up_while_it_resolves(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_position pos;
+
+    f->config = CONFIG("    channels: ['@ada', " CHANNEL "]\n"
+                       "    allowed_users: ['@ada']\n");
+    gateway_start(f);
+    WAIT_FOR(f, session_of("b") && session_paused(session_of("b")));
+    assert_int_equal(session_position(session_of("b"), &pos), 1);
+    gateway_stop(f, 0);
+    f->config = CONFIG("    channels: [otherotherotherotherothero]\n"
+                       "    allowed_users: ['@ada']\n");
+    gateway_start(f);
+    WAIT_FOR(f, session_of("b") && session_paused(session_of("b")));
+    assert_int_equal(session_position(session_of("b"), &pos), 1);
+    WAIT_FOR(f, !session_paused(session_of("b")));
+    assert_int_equal(session_position(session_of("b"), &pos), 0); /* now it is known: not ours */
+    assert_true(pos.confirmed);
+}
+
 /* ---- Sending ---- */
 
 struct reply {
@@ -482,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(resolves_names_before_it_decides),
         TEST(follows_only_its_channels),
+        TEST(catches_up_while_it_resolves),
         TEST(sends),
         TEST(tells_why_it_does_not_send),
         TEST(answers_every_send_when_it_stops),

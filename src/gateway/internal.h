@@ -48,6 +48,8 @@ struct gw_bot {
     const struct gw_bot_config *config; /* NULL once it is removed */
     bool removed;
     bool configured; /* names and routes are those of the config */
+    /* `channels` and `route` hold the ids of all names: nothing is decided before. */
+    bool names_known;
 
     struct mm_client *client;
     struct mm_session *session;
@@ -78,6 +80,9 @@ struct gw {
     struct gw_config *config;
     const struct gw_handler_type *const *types;
     struct mw_store *store;
+    /* Events up to here are committed, and every bot was told of its own among them. (The store's
+     * own number is ahead of the callbacks of the transactions.) */
+    int64_t committed_id;
     int64_t started_at;
 
     struct gw_bot **bots; /* in the config's order */

@@ -108,6 +108,15 @@ struct mm_session *session_of(const char *bot)
     return s;
 }
 
+int session_position(struct mm_session *s, struct mw_position *ret)
+{
+    const struct mm_channel ch = {
+        .id = CHANNEL, .name = "town", .display_name = "", .type = "O", .team_id = ""};
+
+    assert_int_equal(mm_learn_channel(s->p.client, &ch), 0);
+    return s->p.ops->position(s, CHANNEL, ret, s->p.userdata);
+}
+
 bool session_paused(const struct mm_session *s)
 {
     return s->paused;

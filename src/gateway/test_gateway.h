@@ -46,6 +46,8 @@ struct mm_session *session_of(const char *bot);
 extern int sessions_made;
 void session_event(struct mm_session *s, const struct mw_event *ev);
 void session_state(struct mm_session *s, enum mm_session_state state, const char *reason);
+/* What the owner knows of CHANNEL: as the op `position`. */
+int session_position(struct mm_session *s, struct mw_position *ret);
 bool session_paused(const struct mm_session *s);
 
 /* A post by ada in CHANNEL. */
