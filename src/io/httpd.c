@@ -59,6 +59,7 @@ struct mw_httpd {
     uv_poll_t poll;
     uv_timer_t timer;
     int handles; /* libuv handles that are not closed yet */
+    bool kicked; /* MHD_run is due, whatever MHD says: asked for while it ran */
     bool running;
     bool freeing;
     uint16_t port;
@@ -461,6 +462,7 @@ static void on_timer(uv_timer_t *timer);
 /* MHD_run soon, not now: the caller may be inside it. */
 static void kick(struct mw_httpd *httpd)
 {
+    httpd->kicked = true;
     if (!httpd->freeing)
         uv_timer_start(&httpd->timer, on_timer, 0, 0);
 }
@@ -470,6 +472,7 @@ static void run(struct mw_httpd *httpd)
     MHD_UNSIGNED_LONG_LONG timeout;
 
     httpd->running = true;
+    httpd->kicked = false;
     MHD_run(httpd->daemon);
     httpd->running = false;
     if (httpd->freeing) {
@@ -477,8 +480,8 @@ static void run(struct mw_httpd *httpd)
         return;
     }
     if (MHD_get_timeout(httpd->daemon, &timeout) == MHD_YES)
-        uv_timer_start(&httpd->timer, on_timer, timeout, 0);
-    else
+        uv_timer_start(&httpd->timer, on_timer, httpd->kicked ? 0 : timeout, 0);
+    else if (!httpd->kicked)
         uv_timer_stop(&httpd->timer);
 }
 
