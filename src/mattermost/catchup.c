@@ -17,8 +17,11 @@ enum {
     RETRY_MAX_MS = 8000,
     CONCURRENT = 4,
     MERGE_BYTES = 8 * 1024 * 1024,
+    CLOCK_ERROR_MS = 1000,   /* a Date header is good to a second */
     OVERDUE_MS = 10000,      /* a live post takes less than this to arrive */
     HOT_MS = 10 * 60 * 1000, /* a channel is hot for so long after a post */
+    MAX_SAME_TIME_PAGES = 1000,
+    MAX_RETRY_AFTER_MS = 60 * 1000, /* what a server may ask for before a call is tried again */
 };
 
 enum stage {
@@ -84,14 +87,6 @@ static void copy_id(char *ret, const char *id)
         memcpy(ret, id, MW_ID_SIZE);
 }
 
-static int64_t server_now(const struct mm_catchup *cu)
-{
-    struct mm_server_info info;
-
-    mm_client_server(cu->p.client, &info);
-    return mw_clock_now() + info.clock_skew_ms;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     struct mm_catchup *cu = timer->data;
@@ -154,8 +149,24 @@ static void give(struct mm_catchup *cu, struct mm_item *item)
     cu->p.ops->on_item(item, cu->p.userdata);
 }
 
+/* Only now that the owner has the items: those of a run that ends early are fetched again. */
+static void note_fetched(struct mm_catchup *cu, const struct channel *ch)
+{
+    int64_t *mark = mw_map_get(cu->p.fetched, ch->id);
+
+    if (mark) {
+        *mark = MW_MAX(*mark, ch->last_post_at);
+    } else if ((mark = malloc(sizeof(*mark)))) {
+        /* Without memory for the mark the channel is merely fetched again. */
+        *mark = ch->last_post_at;
+        if (mw_map_put(cu->p.fetched, ch->id, mark) < 0)
+            free(mark);
+    }
+}
+
 static void cover(struct mm_catchup *cu, const struct channel *ch)
 {
+    note_fetched(cu, ch);
     /* A sweep that found nothing has nothing to say. */
     if (ch->sweep && !ch->found)
         return;
@@ -252,11 +263,11 @@ static int put_post(struct channel *ch, cJSON *json, bool merge)
     int r;
 
     /* One malformed post among good ones is no reason to lose these. */
-    if (mm_post_read(owned, &post, NULL) < 0)
+    if (mm_post_read(owned, &post, NULL) < 0 || *post.original_id)
         return 0;
     ch->seen_at = MW_MAX(ch->seen_at, post.create_at);
     if (cu->p.overdue_since && ch->known && post.create_at > cu->p.overdue_since &&
-        post.create_at > ch->pos.post_at && post.create_at < cu->started_at - OVERDUE_MS)
+        post.create_at > ch->pos.post_at && post.create_at < cu->started_at - cu->p.overdue_ms)
         cu->result.overdue++;
     r = put_reactions(ch, &post, merge);
     if (r < 0)
@@ -272,18 +283,9 @@ static int put_post(struct channel *ch, cJSON *json, bool merge)
 static void finish_channel(struct channel *ch)
 {
     struct mm_catchup *cu = ch->cu;
-    int64_t *mark = mw_map_get(cu->p.fetched, ch->id);
 
     ch->stage = STAGE_DONE;
     cu->done_channels++;
-    if (mark) {
-        *mark = MW_MAX(*mark, ch->last_post_at);
-    } else if ((mark = malloc(sizeof(*mark)))) {
-        /* Without memory for the mark the channel is merely fetched again. */
-        *mark = ch->last_post_at;
-        if (mw_map_put(cu->p.fetched, ch->id, mark) < 0)
-            free(mark);
-    }
     if (!ch->merging)
         cover(cu, ch);
 }
@@ -319,7 +321,7 @@ static void start_paging(struct channel *ch)
 
 static int on_since(struct channel *ch, struct mm_page *page)
 {
-    bool capped = page->n >= SINCE_CAP;
+    bool capped = page->listed >= SINCE_CAP;
 
     for (size_t i = 0; i < page->n; i++) {
         int r;
@@ -340,13 +342,37 @@ static int on_since(struct channel *ch, struct mm_page *page)
     return 0;
 }
 
+/* A page that was asked for. */
+struct place {
+    char anchor[MW_ID_SIZE];
+    unsigned page;
+};
+
+static struct place place_of(const struct channel *ch)
+{
+    struct place p = {.page = ch->page};
+
+    memcpy(p.anchor, ch->anchor, sizeof(p.anchor));
+    return p;
+}
+
+/* A server that gives the same page again and again must not keep us for ever. */
+static int check_progress(const struct channel *ch, const struct place *from)
+{
+    if (ch->page == 0)
+        return strcmp(ch->anchor, from->anchor) == 0 ? -EINVAL : 0;
+    return ch->page > MAX_SAME_TIME_PAGES ? -EINVAL : 0;
+}
+
 static int on_back(struct channel *ch, struct mm_page *page)
 {
     const struct mm_page_post *oldest = page->n ? &page->posts[0] : NULL;
 
-    if (oldest && oldest->create_at >= ch->since && page->n >= ch->per_page) {
+    if (oldest && oldest->create_at >= ch->since && page->listed >= ch->per_page) {
+        struct place from = place_of(ch);
+
         mm_page_anchor_back(page, ch->anchor, &ch->page);
-        return 0;
+        return check_progress(ch, &from);
     }
     if (!oldest) {
         /* The anchor is gone from the server: begin at the newest post. */
@@ -359,16 +385,19 @@ static int on_back(struct channel *ch, struct mm_page *page)
     }
     ch->stage = STAGE_FORWARD;
     ch->page = 0;
-    mm_page_anchor_forward(page, ch->anchor, &ch->page);
+    mm_page_anchor_start(page, ch->anchor);
     return take_page(ch, page);
 }
 
 static int on_forward(struct channel *ch, struct mm_page *page)
 {
-    bool last = page->n < ch->per_page;
+    bool last = page->listed < ch->per_page;
+    struct place from = place_of(ch);
 
     if (!last)
         mm_page_anchor_forward(page, ch->anchor, &ch->page);
+    if (!last && check_progress(ch, &from) < 0)
+        return -EINVAL;
     if (take_page(ch, page) < 0)
         return -ENOMEM;
     if (last)
@@ -411,11 +440,12 @@ static void on_posts(struct mm_result *r, void *userdata)
     if (may_retry(r->outcome) && ++ch->tries < CALL_TRIES) {
         int64_t wait = mw_backoff_next(&ch->backoff, mw_clock_mono());
 
-        ch->not_before = mw_clock_mono() + MW_MAX(wait, r->retry_after_ms);
+        ch->not_before =
+            mw_clock_mono() + MW_MAX(wait, MW_MIN(r->retry_after_ms, MAX_RETRY_AFTER_MS));
         step(cu);
         return;
     }
-    if (r->outcome == MM_FORBIDDEN || r->outcome == MM_NOT_FOUND) {
+    if (r->outcome == MM_FORBIDDEN || r->outcome == MM_NOT_FOUND || r->outcome == MM_REFUSED) {
         skip_channel(ch, r);
         step(cu);
         return;
@@ -433,7 +463,9 @@ static void on_posts(struct mm_result *r, void *userdata)
     if (k == -EINVAL) {
         MW_AUTOERROR err = MW_ERROR_INIT;
 
-        mw_error_set(&err, k, "the server's list of posts of channel %s is no list", ch->id);
+        mw_error_set(&err, k,
+                     "the server's list of posts of channel %s is no list or does not go on",
+                     ch->id);
         end(cu, MM_BAD_ANSWER, &err, -1);
         return;
     }
@@ -540,7 +572,8 @@ static bool judge(struct mm_catchup *cu, struct channel *ch)
         bool nothing_new = floor && ch->last_post_at < floor - OVERLAP_MS;
 
         if (floor == 0 || nothing_new) {
-            ch->seen_at = MW_MAX(cu->started_at, ch->last_post_at);
+            /* Our idea of the server's clock may be ahead of it. */
+            ch->seen_at = MW_MAX(cu->started_at - CLOCK_ERROR_MS, ch->last_post_at + 1);
             ch->newest_at = ch->last_post_at;
             cover(cu, ch);
             return false;
@@ -568,7 +601,7 @@ static int compare_newest_first(const void *a, const void *b)
 /* Which of the channels without new posts are asked for edits: all after a gap, some in a poll. */
 static size_t choose_sweep(struct mm_catchup *cu, struct channel *rest, size_t n)
 {
-    int64_t floor = cu->p.sweep_floor ? cu->p.sweep_floor : cu->p.floor;
+    int64_t floor = cu->p.sweep && cu->p.sweep_floor ? cu->p.sweep_floor : cu->p.floor;
     size_t chosen = 0;
 
     qsort(rest, n, sizeof(*rest), compare_newest_first);
@@ -633,7 +666,7 @@ static void on_list(struct mm_result *r, void *userdata)
     if (may_retry(r->outcome) && ++cu->list_tries < CALL_TRIES) {
         int64_t wait = mw_backoff_next(&cu->list_backoff, mw_clock_mono());
 
-        wake(cu, MW_MAX(wait, r->retry_after_ms));
+        wake(cu, MW_MAX(wait, MW_MIN(r->retry_after_ms, MAX_RETRY_AFTER_MS)));
         return;
     }
     if (r->outcome != MM_OK) {
@@ -659,7 +692,7 @@ static void list(struct mm_catchup *cu)
     MW_AUTOFREE char *path = NULL;
     int r;
 
-    cu->started_at = server_now(cu);
+    cu->started_at = mm_client_server_now(cu->p.client);
     if (cu->p.only_channel) {
         path = mw_asprintf("/channels/%s", cu->p.only_channel);
         r = path ? mm_call(cu->p.client, "GET", path, NULL, on_list, cu) : -ENOMEM;
@@ -695,6 +728,8 @@ int mm_catchup_new(uv_loop_t *loop, const struct mm_catchup_params *params, stru
         return -ENOMEM;
     }
     cu->p.only_channel = cu->only_channel;
+    if (!cu->p.overdue_ms)
+        cu->p.overdue_ms = OVERDUE_MS;
     mw_backoff_init(&cu->list_backoff, RETRY_MIN_MS, RETRY_MAX_MS, INT64_MAX);
     uv_timer_init(loop, &cu->timer);
     cu->timer.data = cu;

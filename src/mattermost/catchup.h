@@ -22,8 +22,9 @@
  * Items come in order of time within a channel; over channels they are merged as far as MERGE_BYTES
  * reach. on_covered comes behind the items of its channel, and only when all of them were fetched.
  * Duplicates are left to the owner. A call that fails is tried again CALL_TRIES times with backoff
- * (Retry-After honoured); 403 and 404 for one channel skip it with a note; other failures end the
- * run. All on the loop's thread. Facts: wire reference, sections 1.4 and 1.5.
+ * (Retry-After honoured); a refusal for one channel (403, 404 or another 4xx)
+ * skips it with a note; other failures end the run. All on the loop's thread. Facts: wire
+ * reference, sections 1.4 and 1.5.
  */
 #ifndef MW_MATTERMOST_CATCHUP_H
 #define MW_MATTERMOST_CATCHUP_H
@@ -66,8 +67,9 @@ struct mm_catchup_params {
     int64_t sweep_floor; /* 0 = floor */
     bool compare_only;   /* an audit or a poll: unconfirmed positions are no reason to fetch */
     int64_t
-        overdue_since; /* count posts made after this that the owner does not have; 0 = do not */
-    unsigned hot;      /* look for edits in so many channels with the newest posts, too */
+        overdue_since;  /* count posts made after this that the owner does not have; 0 = do not */
+    int64_t overdue_ms; /* that are older than this; 0 = 10 s */
+    unsigned hot;       /* look for edits in so many channels with the newest posts, too */
     const char *only_channel; /* just this one, from only_since on (0 = its creation) */
     int64_t only_since;
     /* channel id -> a heap int64_t: the last_post_at that was fetched already. Kept by the owner

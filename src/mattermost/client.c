@@ -477,9 +477,12 @@ static void learn_from_headers(struct mm_client *c, const struct mw_http_respons
     const char *version;
 
     if (r->date_ms > 0) {
-        /* The header has whole seconds; half of one is the best guess. */
-        c->clock_skew_ms = r->date_ms + 500 - mw_clock_now();
-        c->skew_known = true;
+        /* The header has whole seconds: half of one is the first guess, and every answer takes away
+         * what cannot be. */
+        int64_t guess = c->server_ms ? mm_client_server_now(c) : r->date_ms + 500;
+
+        c->server_ms = MW_MIN(MW_MAX(guess, r->date_ms), r->date_ms + 999);
+        c->server_mono = mw_clock_mono();
     }
     version = c->version ? NULL : r->header(r, "X-Version-Id");
     if (version) {
@@ -808,8 +811,13 @@ void mm_client_server(const struct mm_client *c, struct mm_server_info *ret)
         .max_post_chars = c->max_post_chars,
         .max_file_bytes = c->max_file_bytes,
         .file_attachments = c->file_attachments,
-        .clock_skew_ms = c->clock_skew_ms,
+        .clock_skew_ms = mm_client_server_now(c) - mw_clock_now(),
     };
+}
+
+int64_t mm_client_server_now(const struct mm_client *c)
+{
+    return c->server_ms ? c->server_ms + mw_clock_mono() - c->server_mono : mw_clock_now();
 }
 
 const char *mm_client_user_id(const struct mm_client *c)

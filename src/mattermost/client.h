@@ -100,6 +100,9 @@ struct mm_client_stats {
 };
 void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret);
 void mm_client_server(const struct mm_client *c, struct mm_server_info *ret);
+/* The server's wall clock, good to a second; the local one until the server has told its time. Does
+ * not jump when somebody sets the local clock. */
+int64_t mm_client_server_now(const struct mm_client *c);
 /* Own account; "" before mm_client_start. */
 const char *mm_client_user_id(const struct mm_client *c);
 const char *mm_client_user_name(const struct mm_client *c);

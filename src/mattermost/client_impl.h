@@ -46,8 +46,8 @@ struct mm_client {
     bool is_bot, file_attachments;
     bool has_all_channels_route; /* GET /users/me/channels: not before 6.0 */
     size_t max_post_chars;
-    int64_t max_file_bytes, clock_skew_ms;
-    bool skew_known;
+    int64_t max_file_bytes;
+    int64_t server_ms, server_mono; /* the server's time, and when that was; 0 = not known */
 };
 
 /* Gives a result (body taken over, may be NULL) from the loop, as if it had come by wire. */

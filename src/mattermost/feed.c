@@ -7,12 +7,13 @@
 
 enum {
     DEFAULT_LIMIT = 32 * 1024 * 1024,
-    ITEMS_PER_TURN = 256,  /* then the loop has its turn */
+    ITEMS_PER_TURN = 256, /* then the loop has its turn */
     USERS_PER_QUESTION = 200,
     ASK_TRIES = 5,
     ASK_MIN_MS = 500,
     ASK_MAX_MS = 8000,
     UNKNOWN_LIMIT = 1000,
+    MAX_RETRY_AFTER_MS = 60 * 1000,
 };
 
 static void pump(struct mm_feed *f);
@@ -38,8 +39,12 @@ int mm_feed_init(struct mm_feed *f, uv_loop_t *loop, struct mm_client *client,
                           .ops = ops,
                           .userdata = userdata};
     f->timer = malloc(sizeof(*f->timer));
-    if (!f->timer)
+    f->asked = calloc(USERS_PER_QUESTION, sizeof(*f->asked));
+    if (!f->timer || !f->asked) {
+        free(take_ptr(f->timer));
+        free(take_ptr(f->asked));
         return -ENOMEM;
+    }
     uv_timer_init(loop, f->timer);
     f->timer->data = f;
     mw_backoff_init(&f->backoff, ASK_MIN_MS, ASK_MAX_MS, INT64_MAX);
@@ -74,6 +79,7 @@ void mm_feed_deinit(struct mm_feed *f)
     }
     mm_cancel(f->client, f);
     mw_map_deinit(&f->unknown);
+    free(take_ptr(f->asked));
     uv_close((uv_handle_t *)f->timer, on_timer_closed);
     f->timer = NULL;
     if (f->freed)
@@ -84,10 +90,11 @@ static void append(struct mm_feed *f, struct mm_feed_queue *q, struct mm_feed_no
 {
     *(q->last ? &q->last->next : &q->first) = node;
     q->last = node;
-    f->bytes += node->item.cost + sizeof(*node);
+    q->bytes += node->item.cost + sizeof(*node);
+    f->was_full |= q->bytes > f->limit;
 }
 
-static void remove_first(struct mm_feed *f, struct mm_feed_queue *q)
+static void remove_first(struct mm_feed_queue *q)
 {
     struct mm_feed_node *node = q->first;
 
@@ -95,12 +102,17 @@ static void remove_first(struct mm_feed *f, struct mm_feed_queue *q)
     if (!q->first)
         q->last = NULL;
     node->next = NULL;
-    f->bytes -= node->item.cost + sizeof(*node);
+    q->bytes -= node->item.cost + sizeof(*node);
 }
 
-bool mm_feed_full(const struct mm_feed *f)
+bool mm_feed_live_full(const struct mm_feed *f)
 {
-    return f->bytes > f->limit;
+    return f->live.bytes > f->limit;
+}
+
+bool mm_feed_found_full(const struct mm_feed *f)
+{
+    return f->found.bytes > f->limit;
 }
 
 bool mm_feed_empty(const struct mm_feed *f)
@@ -123,6 +135,7 @@ static bool is_missing(const struct mm_feed *f, const struct mm_item *item, stru
     return ret->user_id || ret->channel_id || ret->team_id;
 }
 
+/* The server told nothing about what it was asked for: do not ask again. */
 static int note_unknown(struct mm_feed *f, const char *id)
 {
     if (f->unknown.count >= UNKNOWN_LIMIT)
@@ -131,10 +144,17 @@ static int note_unknown(struct mm_feed *f, const char *id)
 }
 
 /* An answer came: on with it, or once more later, or without the names. */
-static void asked(struct mm_feed *f, const struct mm_result *r)
+static void asked(struct mm_feed *f, const struct mm_result *r,
+                  bool (*is_known)(const struct mm_feed *f, const char *id))
 {
+    bool answered = r->outcome == MM_OK || r->outcome == MM_NOT_FOUND ||
+                    r->outcome == MM_FORBIDDEN || r->outcome == MM_REFUSED;
+
     f->asking = false;
-    if (r->outcome == MM_OK || r->outcome == MM_NOT_FOUND || r->outcome == MM_FORBIDDEN) {
+    for (size_t i = 0; answered && i < f->n_asked; i++)
+        if (!is_known(f, f->asked[i]) && note_unknown(f, f->asked[i]) < 0)
+            f->skip_head = true;
+    if (answered) {
         f->tries = 0;
         wake(f, 0);
         return;
@@ -142,7 +162,7 @@ static void asked(struct mm_feed *f, const struct mm_result *r)
     if (++f->tries < ASK_TRIES) {
         int64_t wait = mw_backoff_next(&f->backoff, mw_clock_mono());
 
-        wake(f, MW_MAX(wait, r->retry_after_ms));
+        wake(f, MW_MAX(wait, MW_MIN(r->retry_after_ms, MAX_RETRY_AFTER_MS)));
         return;
     }
     f->tries = 0;
@@ -150,19 +170,24 @@ static void asked(struct mm_feed *f, const struct mm_result *r)
     wake(f, 0);
 }
 
+static bool knows_user(const struct mm_feed *f, const char *id)
+{
+    return mm_cached_user(f->client, id);
+}
+
+static bool knows_channel(const struct mm_feed *f, const char *id)
+{
+    return mm_cached_channel(f->client, id);
+}
+
+static bool knows_team(const struct mm_feed *f, const char *id)
+{
+    return mm_cached_team(f->client, id);
+}
+
 static void on_users(struct mm_result *r, void *userdata)
 {
-    struct mm_feed *f = userdata;
-    struct mm_feed_node *head = f->live.first && !f->live.first->held ? f->live.first : f->found.first;
-    struct mm_missing missing;
-
-    /* Whoever was asked for and is not cached now is unknown to the server. */
-    for (int i = 0; r->outcome == MM_OK && head && i < USERS_PER_QUESTION; head = head->next, i++) {
-        if (head->mark == MM_MARK_NONE && is_missing(f, &head->item, &missing) &&
-            missing.user_id && note_unknown(f, missing.user_id) < 0)
-            f->skip_head = true;
-    }
-    asked(f, r);
+    asked(userdata, r, knows_user);
 }
 
 static void on_channel(struct mm_result *r, void *userdata)
@@ -171,14 +196,9 @@ static void on_channel(struct mm_result *r, void *userdata)
     struct mm_channel ch;
 
     if (r->outcome == MM_OK && mm_channel_read(r->body, &ch, NULL) == 0 &&
-        mm_learn_channel(f->client, &ch) == 0 && strcmp(ch.id, f->asked) == 0) {
-        asked(f, r);
-        return;
-    }
-    if ((r->outcome == MM_OK || r->outcome == MM_NOT_FOUND || r->outcome == MM_FORBIDDEN) &&
-        note_unknown(f, f->asked) < 0)
+        mm_learn_channel(f->client, &ch) < 0)
         f->skip_head = true;
-    asked(f, r);
+    asked(f, r, knows_channel);
 }
 
 static void on_team(struct mm_result *r, void *userdata)
@@ -187,37 +207,53 @@ static void on_team(struct mm_result *r, void *userdata)
     struct mm_team team;
 
     if (r->outcome == MM_OK && mm_team_read(r->body, &team, NULL) == 0 &&
-        mm_learn_team(f->client, &team) == 0 && strcmp(team.id, f->asked) == 0) {
-        asked(f, r);
-        return;
-    }
-    if ((r->outcome == MM_OK || r->outcome == MM_NOT_FOUND || r->outcome == MM_FORBIDDEN) &&
-        note_unknown(f, f->asked) < 0)
+        mm_learn_team(f->client, &team) < 0)
         f->skip_head = true;
-    asked(f, r);
+    asked(f, r, knows_team);
+}
+
+static bool was_noted(const struct mm_feed *f, const char *id)
+{
+    for (size_t i = 0; i < f->n_asked; i++)
+        if (strcmp(f->asked[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Users of the items from `head` on that are not known. */
+static int ask_users(struct mm_feed *f, const struct mm_feed_node *head)
+{
+    const char *ids[USERS_PER_QUESTION];
+    struct mm_missing missing;
+
+    f->n_asked = 0;
+    for (int i = 0; head && i < USERS_PER_QUESTION; head = head->next, i++) {
+        if (head->mark != MM_MARK_NONE || !is_missing(f, &head->item, &missing) ||
+            !missing.user_id || was_noted(f, missing.user_id))
+            continue;
+        memcpy(f->asked[f->n_asked], missing.user_id, MW_ID_SIZE);
+        ids[f->n_asked] = f->asked[f->n_asked];
+        f->n_asked++;
+    }
+    return mm_fetch_users(f->client, ids, f->n_asked, on_users, f);
 }
 
 /* Asks for what the first item lacks; for users also what those behind it lack. */
-static void ask(struct mm_feed *f, const struct mm_feed_node *head, const struct mm_missing *missing)
+static void ask(struct mm_feed *f, const struct mm_feed_node *head,
+                const struct mm_missing *missing)
 {
-    const char *ids[USERS_PER_QUESTION];
+    const char *id = missing->channel_id ? missing->channel_id : missing->team_id;
     MW_AUTOFREE char *path = NULL;
-    struct mm_missing other;
-    size_t n = 0;
     int r;
 
     if (missing->user_id) {
-        for (int i = 0; head && i < USERS_PER_QUESTION; head = head->next, i++)
-            if (head->mark == MM_MARK_NONE && is_missing(f, &head->item, &other) && other.user_id)
-                ids[n++] = other.user_id;
-        r = mm_fetch_users(f->client, ids, n, on_users, f);
+        r = ask_users(f, head);
     } else {
-        const char *id = missing->channel_id ? missing->channel_id : missing->team_id;
-
-        memcpy(f->asked, id, MW_ID_SIZE);
+        memcpy(f->asked[0], id, MW_ID_SIZE);
+        f->n_asked = 1;
         path = mw_asprintf("/%s/%s", missing->channel_id ? "channels" : "teams", id);
-        r = path ? mm_call(f->client, "GET", path, NULL,
-                           missing->channel_id ? on_channel : on_team, f)
+        r = path ? mm_call(f->client, "GET", path, NULL, missing->channel_id ? on_channel : on_team,
+                           f)
                  : -ENOMEM;
     }
     if (r < 0)
@@ -264,27 +300,25 @@ static void pump(struct mm_feed *f)
     if (f->asking)
         return;
     for (int i = 0; !f->paused && i < ITEMS_PER_TURN; i++) {
-        struct mm_feed_queue *q =
-            f->live.first && !f->live.first->held ? &f->live : &f->found;
+        struct mm_feed_queue *q = f->live.first && !f->live.first->held ? &f->live : &f->found;
         struct mm_feed_node *node = q->first;
         struct mm_missing missing;
 
         if (!node)
             break;
-        if (node->mark == MM_MARK_NONE && !f->skip_head &&
-            is_missing(f, &node->item, &missing)) {
+        if (node->mark == MM_MARK_NONE && !f->skip_head && is_missing(f, &node->item, &missing)) {
             ask(f, node, &missing);
             break;
         }
         f->skip_head = false;
-        remove_first(f, q);
+        remove_first(q);
         if (!give_node(f, node))
             return;
         if (i == ITEMS_PER_TURN - 1)
             wake(f, 0);
     }
-    if (f->was_full && f->bytes <= f->limit / 2) {
-        f->was_full = false;
+    if (f->was_full && (f->live.bytes <= f->limit / 2 || f->found.bytes <= f->limit / 2)) {
+        f->was_full = f->live.bytes > f->limit || f->found.bytes > f->limit;
         f->ops->on_room(f->userdata);
     }
 }
@@ -322,7 +356,6 @@ int mm_feed_live(struct mm_feed *f, struct mm_item *item)
         return -ENOMEM;
     node->held = f->holding;
     append(f, &f->live, node);
-    f->was_full |= mm_feed_full(f);
     if (!f->asking)
         wake(f, 0);
     return 0;
@@ -336,7 +369,6 @@ int mm_feed_found(struct mm_feed *f, struct mm_item *item)
     if (!node)
         return -ENOMEM;
     append(f, &f->found, node);
-    f->was_full |= mm_feed_full(f);
     if (!f->asking)
         wake(f, 0);
     return 0;

@@ -4,8 +4,8 @@
  * Two sources: live items from the socket, and items found by catch-up with marks between them.
  * Live items that come while they are held wait until what catch-up finds was given. An item whose
  * author, channel or team is not cached waits until the server was asked for them, and so does
- * everything behind it. Bounded in bytes: mm_feed_full asks the sources to pause, on_room says that
- * they may go on. All on the loop's thread.
+ * everything behind it. Bounded in bytes: a source that is full has to pause, on_room says that one
+ * may go on. All on the loop's thread.
  */
 #ifndef MW_MATTERMOST_FEED_H
 #define MW_MATTERMOST_FEED_H
@@ -39,6 +39,7 @@ struct mm_feed_ops {
 
 struct mm_feed_queue {
     struct mm_feed_node *first, *last;
+    size_t bytes;
 };
 
 struct mm_feed {
@@ -48,20 +49,21 @@ struct mm_feed {
     const struct mm_feed_ops *ops;
     void *userdata;
     struct mm_feed_queue live, found;
-    size_t bytes, limit;
-    bool paused;   /* by the owner */
-    bool holding;  /* live items are held from now on */
-    bool was_full; /* on_room is due */
-    bool asking;   /* for a name */
+    size_t limit;
+    bool paused;    /* by the owner */
+    bool holding;   /* live items are held from now on */
+    bool was_full;  /* on_room is due */
+    bool asking;    /* for a name */
     bool skip_head; /* the server could not be asked for the names of the first item */
     unsigned tries;
     struct mw_backoff backoff;
-    char asked[MW_ID_SIZE]; /* a channel or team */
-    struct mw_map unknown;  /* ids that the server does not tell anything about */
+    char (*asked)[MW_ID_SIZE]; /* users, or a channel or a team */
+    size_t n_asked;
+    struct mw_map unknown; /* ids that the server does not tell anything about */
     bool *freed;
 };
 
-/* `limit` bytes, 0 = 32 MiB. Returns 0 or -ENOMEM. */
+/* `limit` bytes for each of the two sources, 0 = 32 MiB. Returns 0 or -ENOMEM. */
 int mm_feed_init(struct mm_feed *f, uv_loop_t *loop, struct mm_client *client,
                  struct mm_normaliser *normaliser, size_t limit, const struct mm_feed_ops *ops,
                  void *userdata);
@@ -78,7 +80,9 @@ int mm_feed_mark(struct mm_feed *f, enum mm_mark mark, const char *channel_id, i
 /* From now on live items are held, or all of them are let go. */
 void mm_feed_hold(struct mm_feed *f, bool hold);
 void mm_feed_pause(struct mm_feed *f, bool paused);
-bool mm_feed_full(const struct mm_feed *f);
+/* Each source for itself: while live items are held, catch-up must be able to go on. */
+bool mm_feed_live_full(const struct mm_feed *f);
+bool mm_feed_found_full(const struct mm_feed *f);
 bool mm_feed_empty(const struct mm_feed *f);
 
 #endif

@@ -40,7 +40,8 @@ int mm_post_read(const cJSON *json, struct mm_post *ret, struct mw_error *err)
                         .root_id = "",
                         .message = "",
                         .type = "",
-                        .pending_post_id = ""};
+                        .pending_post_id = "",
+                        .original_id = ""};
     const struct {
         const char *key;
         const char **str;
@@ -57,6 +58,7 @@ int mm_post_read(const cJSON *json, struct mm_post *ret, struct mw_error *err)
         {"message", &p.message, NULL},
         {"type", &p.type, NULL},
         {"pending_post_id", &p.pending_post_id, NULL},
+        {"original_id", &p.original_id, NULL},
     };
     const cJSON *m;
     int r = check_object(json, "post", err);

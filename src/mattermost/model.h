@@ -10,6 +10,7 @@
 
 struct mm_post {
     const char *id, *user_id, *channel_id, *root_id, *message, *type, *pending_post_id;
+    const char *original_id; /* not "": what that post was before an edit, no post of its own */
     int64_t create_at, update_at, edit_at, delete_at;
     const cJSON *props;    /* object or NULL */
     const cJSON *file_ids; /* array or NULL */

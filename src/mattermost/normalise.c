@@ -208,7 +208,8 @@ int mm_item_from_post(struct mm_normaliser *n, cJSON *json, int64_t since, int64
 
     if (r < 0)
         return r;
-    if (is_ephemeral(&p))
+    /* Every edit leaves a row with what the post was before: deleted, with an id of its own. */
+    if (is_ephemeral(&p) || *p.original_id)
         return 1;
     if (p.create_at >= since && p.create_at >= new_from) {
         init_item(n, &item, MW_EVENT_POST, p.create_at);

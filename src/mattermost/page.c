@@ -32,7 +32,8 @@ int mm_page_read(cJSON *answer, struct mm_page *ret)
         if (r == 0 && post->string)
             r = mw_map_put(&by_id, post->string, post);
     }
-    page.posts = calloc((size_t)cJSON_GetArraySize(order) + 1, sizeof(*page.posts));
+    page.listed = (size_t)cJSON_GetArraySize(order);
+    page.posts = calloc(page.listed + 1, sizeof(*page.posts));
     if (!page.posts)
         r = -ENOMEM;
     cJSON_ArrayForEach(id, order)
@@ -75,6 +76,16 @@ static void set_anchor(const char *id, char *anchor, unsigned *page)
 {
     snprintf(anchor, MW_ID_SIZE, "%s", id);
     *page = 0;
+}
+
+void mm_page_anchor_start(const struct mm_page *p, char *anchor)
+{
+    unsigned page = 0;
+
+    anchor[0] = '\0';
+    if (p->n)
+        set_anchor(p->posts[p->n - 1].id, anchor, &page);
+    mm_page_anchor_forward(p, anchor, &page);
 }
 
 void mm_page_anchor_back(const struct mm_page *p, char *anchor, unsigned *page)

@@ -60,6 +60,12 @@ struct mm_session_params {
      * time of the last catch-up, so that nothing said after the bot was added is missed; 0 = from
      * now (a first start). */
     int64_t baseline_ms;
+    /* Shortest wait before a new connection, the longest is 60 times that; 0 = 500 ms. */
+    int64_t reconnect_min_ms;
+    /* The same for an account that was refused, the longest is 5 times that; 0 = 60 s. */
+    int64_t refused_min_ms;
+    /* A post that is older than this and that the socket has not brought is overdue; 0 = 10 s. */
+    int64_t overdue_ms;
     struct mw_tls_params tls; /* as the client's */
     const char *proxy;
     const struct mm_session_ops *ops;
@@ -69,10 +75,12 @@ struct mm_session_params {
 int mm_session_new(uv_loop_t *loop, const struct mm_session_params *params, struct mm_session **ret,
                    struct mw_error *err);
 void mm_session_start(struct mm_session *s);
+/* May be called in any callback but `position`; none comes after it. The memory goes when the loop
+ * has turned. */
 void mm_session_free(struct mm_session *s);
 
-/* Back pressure: stop and go on giving events. Nothing is dropped; the socket is not read
- * meanwhile. */
+/* Back pressure: stop and go on giving events. Nothing but typing is dropped; what comes meanwhile
+ * is kept up to the feed's limit, then the socket is not read. */
 void mm_session_pause(struct mm_session *s);
 void mm_session_resume(struct mm_session *s);
 
@@ -87,6 +95,7 @@ struct mm_session_stats {
     int64_t connects, resumes, resume_misses, sequence_gaps, catch_ups, frames, events;
     int64_t next_try_at; /* wall clock ms while waiting, 0 = none */
     unsigned channels;   /* that it is a member of, at the last catch-up */
+    unsigned skipped;    /* of these, those that the server refused to tell about */
     int64_t synced_at;   /* server time of the last completed catch-up, 0 = never */
 };
 void mm_session_get_stats(const struct mm_session *s, struct mm_session_stats *ret);
