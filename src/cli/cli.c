@@ -46,9 +46,9 @@ int cli_read_input(struct mw_buf *b, size_t limit)
 
 const struct cli_verb *cli_verb_find(const char *name)
 {
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (strcmp(cli_verbs[i].name, name) == 0)
-            return &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (strcmp(cli_verb_at(i)->name, name) == 0)
+            return cli_verb_at(i);
     return NULL;
 }
 
@@ -78,8 +78,8 @@ struct mw_option *cli_merge_options(const struct cli_verb *v)
 
 static void write_verbs(struct mw_buf *b, unsigned width)
 {
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        const struct cli_verb *v = &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
         size_t start = b->len;
 
         if (v->hidden)
@@ -136,9 +136,9 @@ static int unknown_verb(const char *name)
 {
     struct mw_nearest nearest = {.name = name};
 
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            mw_nearest_offer(&nearest, cli_verbs[i].name);
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            mw_nearest_offer(&nearest, cli_verb_at(i)->name);
     if (mw_nearest_get(&nearest))
         return cli_error(CLI_USAGE, "there is no verb \"%s\"; did you mean \"%s\"?", name,
                          mw_nearest_get(&nearest));

@@ -51,8 +51,20 @@ struct cli_verb {
     int (*run)(struct cli *cli, const void *options, int argc, char **argv);
 };
 
-extern const struct cli_verb cli_verbs[];
-extern const size_t cli_n_verbs;
+/* The verbs are several tables, one for each area; verbs.c lists them. */
+struct cli_verb_table {
+    const struct cli_verb *verbs;
+    size_t n;
+};
+#define CLI_VERB_TABLE(array)                                                                      \
+    {                                                                                              \
+        .verbs = (array), .n = MW_ARRAY_LEN(array)                                                 \
+    }
+extern const struct cli_verb_table cli_verbs_post;
+extern const struct cli_verb_table cli_verbs_read;
+/* All verbs in the order of the help. */
+size_t cli_verb_count(void);
+const struct cli_verb *cli_verb_at(size_t i);
 extern const struct mw_option cli_common_options[];
 const struct cli_verb *cli_verb_find(const char *name);
 

@@ -133,8 +133,8 @@ static void test_event(void **state)
 /* Every verb is documented, and no option of its own hides a common one. */
 static void test_verbs(void **state)
 {
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        const struct cli_verb *v = &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
         MW_AUTOFREE struct mw_option *all = cli_merge_options(v);
         MW_AUTOBUF b;
 

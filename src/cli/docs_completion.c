@@ -57,21 +57,21 @@ int docs_completion_bash(struct mw_buf *b)
                    "        esac\n"
                    "    done\n"
                    "    case $verb:$prev in\n");
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            write_bash_values(b, cli_verbs[i].options, cli_verbs[i].name);
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            write_bash_values(b, cli_verb_at(i)->options, cli_verb_at(i)->name);
     write_bash_values(b, cli_common_options, "*");
     mw_buf_puts(b, "    esac\n    local words\n    case $verb in\n    '') words=\"");
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            mw_buf_printf(b, "%s ", cli_verbs[i].name);
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            mw_buf_printf(b, "%s ", cli_verb_at(i)->name);
     mw_buf_puts(b, "\" ;;\n    help) words=\"");
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            mw_buf_printf(b, "%s ", cli_verbs[i].name);
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            mw_buf_printf(b, "%s ", cli_verb_at(i)->name);
     mw_buf_puts(b, "\" ;;\n");
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        const struct cli_verb *v = &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
 
         if (v->hidden || !v->options)
             continue;
@@ -141,11 +141,11 @@ int docs_completion_zsh(struct mw_buf *b)
                    "}\n"
                    "_matterwire_verbs() {\n"
                    "    local -a verbs=(\n");
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        if (cli_verbs[i].hidden)
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        if (cli_verb_at(i)->hidden)
             continue;
-        mw_buf_printf(b, "        '%s:", cli_verbs[i].name);
-        write_quoted(b, cli_verbs[i].summary, true);
+        mw_buf_printf(b, "        '%s:", cli_verb_at(i)->name);
+        write_quoted(b, cli_verb_at(i)->summary, true);
         mw_buf_puts(b, "'\n");
     }
     mw_buf_puts(b, "    )\n"
@@ -160,11 +160,11 @@ int docs_completion_zsh(struct mw_buf *b)
                    "    [[ $state == rest ]] || return\n"
                    "    case $line[1] in\n"
                    "    help) _arguments '1: :_matterwire_verbs' ;;\n");
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        if (cli_verbs[i].hidden || strcmp(cli_verbs[i].name, "help") == 0)
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        if (cli_verb_at(i)->hidden || strcmp(cli_verb_at(i)->name, "help") == 0)
             continue;
-        mw_buf_printf(b, "    %s) _arguments", cli_verbs[i].name);
-        write_zsh_options(b, cli_verbs[i].options);
+        mw_buf_printf(b, "    %s) _arguments", cli_verb_at(i)->name);
+        write_zsh_options(b, cli_verb_at(i)->options);
         write_zsh_options(b, cli_common_options);
         mw_buf_puts(b, " ;;\n");
     }
@@ -199,17 +199,17 @@ int docs_completion_fish(struct mw_buf *b)
     mw_buf_puts(b, "# fish completion for matterwire, made by `matterwire docs completion fish`\n"
                    "function __matterwire_bots\n    " BOTS_COMMAND "\nend\n"
                    "complete -c matterwire -f\n");
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        if (cli_verbs[i].hidden)
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        if (cli_verb_at(i)->hidden)
             continue;
         mw_buf_printf(b, "complete -c matterwire -n '__fish_use_subcommand' -a %s -d '",
-                      cli_verbs[i].name);
-        write_quoted(b, cli_verbs[i].summary, false);
+                      cli_verb_at(i)->name);
+        write_quoted(b, cli_verb_at(i)->summary, false);
         mw_buf_puts(b, "'\n");
     }
     write_fish_options(b, cli_common_options, NULL);
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            write_fish_options(b, cli_verbs[i].options, cli_verbs[i].name);
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            write_fish_options(b, cli_verb_at(i)->options, cli_verb_at(i)->name);
     return mw_buf_error(b);
 }

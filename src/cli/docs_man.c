@@ -82,8 +82,8 @@ int docs_man_matterwire(struct mw_buf *b)
     mw_buf_puts(b, ".SH OPTIONS\n");
     write_options(b, cli_common_options);
     mw_buf_puts(b, ".SH VERBS\n");
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        const struct cli_verb *v = &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
 
         if (v->hidden)
             continue;

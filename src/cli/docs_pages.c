@@ -210,8 +210,8 @@ int docs_commands(struct mw_buf *b)
            "| 3 | the daemon cannot be reached |\n\n"
            "Options of all verbs:\n");
     write_options(b, cli_common_options);
-    for (size_t i = 0; i < cli_n_verbs; i++) {
-        const struct cli_verb *v = &cli_verbs[i];
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
 
         if (v->hidden)
             continue;

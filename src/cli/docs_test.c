@@ -56,9 +56,9 @@ static void check_names_every_verb(int (*write)(struct mw_buf *b))
 
     mw_buf_init(&b, 0);
     assert_int_equal(write(&b), 0);
-    for (size_t i = 0; i < cli_n_verbs; i++)
-        if (!cli_verbs[i].hidden)
-            assert_non_null(strstr(mw_buf_str(&b), cli_verbs[i].name));
+    for (size_t i = 0; i < cli_verb_count(); i++)
+        if (!cli_verb_at(i)->hidden)
+            assert_non_null(strstr(mw_buf_str(&b), cli_verb_at(i)->name));
 }
 
 static void test_complete(void **state)

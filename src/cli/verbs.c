@@ -17,82 +17,6 @@ const struct mw_option cli_common_options[] = {
     MW_OPTIONS_END,
 };
 
-#define SEND(name, letter, type, arg, help, member, ...)                                           \
-    MW_OPTION(name, letter, type, arg, help, struct cli_send_options, member, ##__VA_ARGS__)
-#define SEND_BOT                                                                                   \
-    SEND("bot", 'b', MW_OPT_STRING, "NAME", "the bot; not needed when there is only one", bot,     \
-         .complete = MW_COMPLETE_BOT)
-#define SEND_POST                                                                                  \
-    SEND("text", 't', MW_OPT_STRING, "TEXT",                                                       \
-         "the message (Markdown); - or nothing reads it from standard input", text),               \
-        SEND("file", 'f', MW_OPT_LIST, "FILE", "attach a file; may be given several times", files, \
-             .complete = MW_COMPLETE_FILE),                                                        \
-        SEND("props", 0, MW_OPT_STRING, "JSON",                                                    \
-             "props of the post, a JSON object (for example attachments)", props),                 \
-        SEND("key", 'k', MW_OPT_STRING, "KEY",                                                     \
-             "idempotence key: a second time with the same key posts nothing", key),               \
-        SEND("wait", 0, MW_OPT_DURATION, "TIME",                                                   \
-             "how long to wait for the delivery (15s); it is delivered later in any case",         \
-             wait_ms)
-
-static const struct mw_option send_options[] = {
-    SEND_BOT,
-    SEND("channel", 'C', MW_OPT_STRING, "NAME",
-         "where to: an id, a name, ~name, team/name, or @user for a direct message", channel),
-    SEND("root", 'r', MW_OPT_STRING, "POST", "into the thread of this post (id or permalink)",
-         root),
-    SEND_POST,
-    MW_OPTIONS_END,
-};
-
-static const struct mw_option reply_options[] = {
-    SEND_BOT,
-    SEND_POST,
-    MW_OPTIONS_END,
-};
-
-#define KIND_DOC "only this kind of event (see docs/events.md); may be given several times"
-
-#define HISTORY(name, letter, type, arg, help, member, ...)                                        \
-    MW_OPTION(name, letter, type, arg, help, struct cli_history_options, member, ##__VA_ARGS__)
-
-static const struct mw_option history_options[] = {
-    HISTORY("channel", 'C', MW_OPT_STRING, "NAME", "only this channel, by any of its names",
-            channel),
-    HISTORY("thread", 'r', MW_OPT_STRING, "POST", "only the thread of this post", thread),
-    HISTORY("since", 's', MW_OPT_STRING, "TIME",
-            "only from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", since),
-    HISTORY("until", 'u', MW_OPT_STRING, "TIME", "only before then", until),
-    HISTORY("limit", 'n', MW_OPT_INT, "N", "at most so many, the newest (50)", limit, .min = 1,
-            .max = 10000000),
-    HISTORY("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, kinds),
-    HISTORY("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot saw", bot,
-            .complete = MW_COMPLETE_BOT),
-    HISTORY("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-            raw),
-    MW_OPTIONS_END,
-};
-static const struct cli_history_options history_initial = {.limit = 50};
-
-#define STREAM(name, letter, type, arg, help, member, ...)                                         \
-    MW_OPTION(name, letter, type, arg, help, struct cli_stream_options, member, ##__VA_ARGS__)
-
-static const struct mw_option stream_options[] = {
-    STREAM("consumer", 'n', MW_OPT_STRING, "NAME",
-           "go on where the last stream of this name stopped; nothing is missed between two runs",
-           consumer),
-    STREAM("since", 's', MW_OPT_INT, "ID",
-           "begin behind the event with this id; 0 = from the beginning", since, .min = 0,
-           .max = INT64_MAX),
-    STREAM("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, kinds),
-    STREAM("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot sees", bot,
-           .complete = MW_COMPLETE_BOT),
-    STREAM("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-           raw),
-    MW_OPTIONS_END,
-};
-static const struct cli_stream_options stream_initial = {.since = -1};
-
 static const struct mw_option doctor_options[] = {
     MW_OPTION("bot", 'b', MW_OPT_STRING, "NAME", "only this bot", struct cli_doctor_options, bot,
               .complete = MW_COMPLETE_BOT),
@@ -119,7 +43,7 @@ static const struct mw_option sandbox_options[] = {
     MW_OPTIONS_END,
 };
 
-const struct cli_verb cli_verbs[] = {
+static const struct cli_verb daemon_verbs[] = {
     {.name = "bots",
      .summary = "list the bots and how they are connected",
      .doc = "Lists the bots of the running daemon: whether they are online, since when, as whom, "
@@ -130,52 +54,9 @@ const struct cli_verb cli_verbs[] = {
      .doc = "Shows the daemon's state: its store, for each bot what waits and what failed, for "
             "each handler how its runs ended, for each consumer how far behind it is.",
      .run = cli_run_status},
-    {.name = "send",
-     .summary = "post a message",
-     .doc = "Posts a message as a bot and waits until the server has it. The message is written "
-            "to the daemon's outbox first: it is posted once, also when the network or the daemon "
-            "fails in between. A long text becomes several posts.",
-     .examples = "  matterwire send --channel town-square --text \"Good morning\"\n"
-                 "  matterwire send --channel @alice --text \"Only for you\"\n"
-                 "  df -h | matterwire send --channel ops/alerts --file report.pdf\n"
-                 "  matterwire send --channel releases --text \"1.2 is out\" --key release-1.2\n",
-     .options = send_options,
-     .size = sizeof(struct cli_send_options),
-     .run = cli_run_send},
-    {.name = "reply",
-     .args = "POST",
-     .min_args = 1,
-     .max_args = 1,
-     .summary = "answer a post in its thread",
-     .doc = "Answers a post in its thread. POST is a post's id or its permalink.",
-     .examples = "  matterwire reply https://chat.example.com/team/pl/"
-                 "a1b2c3d4e5f6g7h8i9j0klmnop --text Done\n",
-     .options = reply_options,
-     .size = sizeof(struct cli_send_options),
-     .run = cli_run_reply},
-    {.name = "history",
-     .summary = "show what was said, from the journal",
-     .doc = "Shows events of the journal, the newest ones, oldest first. Asks the daemon, not the "
-            "server: it knows what its bots have seen.",
-     .examples = "  matterwire history --channel town-square --since 2h\n"
-                 "  matterwire history --thread a1b2c3d4e5f6g7h8i9j0klmnop --json\n",
-     .options = history_options,
-     .initial = &history_initial,
-     .size = sizeof(struct cli_history_options),
-     .run = cli_run_history},
-    {.name = "stream",
-     .summary = "follow what the bots hear, live",
-     .doc = "Prints events as they happen, until Ctrl-C: a line each on a terminal, one JSON "
-            "object a line elsewhere, without delay. With --consumer the place is remembered: "
-            "what happens while no stream of that name runs comes first the next time. An event "
-            "counts as seen once its line was written.",
-     .examples = "  matterwire stream\n"
-                 "  matterwire stream --consumer log --kind post | while read -r event; do ...; "
-                 "done\n",
-     .options = stream_options,
-     .initial = &stream_initial,
-     .size = sizeof(struct cli_stream_options),
-     .run = cli_run_stream},
+};
+
+static const struct cli_verb setup_verbs[] = {
     {.name = "check",
      .summary = "check the configuration file",
      .doc = "Checks the configuration file and prints all mistakes at once, as "
@@ -235,4 +116,32 @@ const struct cli_verb cli_verbs[] = {
      .hidden = true,
      .run = cli_run_docs},
 };
-const size_t cli_n_verbs = MW_ARRAY_LEN(cli_verbs);
+
+static const struct cli_verb_table daemon_table = CLI_VERB_TABLE(daemon_verbs);
+static const struct cli_verb_table setup_table = CLI_VERB_TABLE(setup_verbs);
+
+/* In the order of the help. */
+static const struct cli_verb_table *const tables[] = {
+    &daemon_table,
+    &cli_verbs_post,
+    &cli_verbs_read,
+    &setup_table,
+};
+
+size_t cli_verb_count(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(tables); i++)
+        n += tables[i]->n;
+    return n;
+}
+
+const struct cli_verb *cli_verb_at(size_t i)
+{
+    size_t t = 0;
+
+    while (i >= tables[t]->n)
+        i -= tables[t++]->n;
+    return &tables[t]->verbs[i];
+}

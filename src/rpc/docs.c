@@ -35,8 +35,8 @@ int rpc_write_markdown(struct mw_buf *b)
         "Types: a *duration* is a number of milliseconds or text such as `\"15s\"`; a *time* is "
         "milliseconds since 1970,\nRFC 3339 text, or text such as `\"2h\"`: that long ago.\n\n"
         "## Methods\n");
-    for (size_t i = 0; i < rpc_n_methods; i++)
-        write_method(b, &rpc_methods[i]);
+    for (size_t i = 0; i < rpc_method_count(); i++)
+        write_method(b, rpc_method_at(i));
     mw_buf_puts(b, "\n## Errors\n\n"
                    "An error has a `code`, a `message` (one sentence for a person) and `data` with "
                    "`reason`, the name of the\ncode, and sometimes more.\n\n"

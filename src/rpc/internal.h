@@ -55,6 +55,8 @@ struct rpc_call {
     cJSON *id; /* NULL = a notification: no answer */
 };
 
+/* While the client is there: in a method's `run`. */
+struct gw *rpc_call_gw(const struct rpc_call *call);
 /* Answers; each ends the call. */
 void rpc_call_text(struct rpc_call *call, const char *result); /* JSON text */
 void rpc_call_json(struct rpc_call *call, cJSON *result);      /* taken over; NULL = no memory */

@@ -5,11 +5,6 @@
 #include "base/str.h"
 #include "rpc/internal.h"
 
-static struct gw *gw_of(struct rpc_call *call)
-{
-    return call->conn->server->params.gw;
-}
-
 static void run_ping(struct rpc_call *call, const cJSON *params)
 {
     rpc_call_done(call);
@@ -25,12 +20,12 @@ static void run_version(struct rpc_call *call, const cJSON *params)
 
 static void run_bots(struct rpc_call *call, const cJSON *params)
 {
-    rpc_call_json(call, gw_bots_json(gw_of(call)));
+    rpc_call_json(call, gw_bots_json(rpc_call_gw(call)));
 }
 
 static void run_status(struct rpc_call *call, const cJSON *params)
 {
-    rpc_call_json(call, gw_status_json(gw_of(call)));
+    rpc_call_json(call, gw_status_json(rpc_call_gw(call)));
 }
 
 static void run_methods(struct rpc_call *call, const cJSON *params)
@@ -89,12 +84,12 @@ static void send_post(struct rpc_call *call, const cJSON *params, const char *ch
         rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
         return;
     }
-    bot = gw_find_bot(gw_of(call), mw_json_str(params, "bot"), &err);
+    bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
     if (!bot) {
         rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
         return;
     }
-    gw_send(gw_of(call), bot,
+    gw_send(rpc_call_gw(call), bot,
             &(struct gw_send){
                 .channel = channel,
                 .root = root,
@@ -301,9 +296,7 @@ static const struct rpc_param close_params[] = {
     SUBSCRIPTION_PARAM,
 };
 
-#define PARAMS(p) .params = (p), .n_params = MW_ARRAY_LEN(p)
-
-const struct rpc_method rpc_methods[] = {
+static const struct rpc_method methods[] = {
     {.name = "bots",
      .doc = "Lists the bots and how they are connected.",
      .result = "An array of objects: `name`, `endpoint`, `user`, `state` (`online`, `connecting`, "
@@ -319,18 +312,18 @@ const struct rpc_method rpc_methods[] = {
     {.name = "send",
      .doc = "Posts a message. It is written to the outbox first, so it survives a crash and is "
             "posted once.",
-     PARAMS(send_params),
+     RPC_PARAMS(send_params),
      .result = "An object: `post_id`, `channel_id`, `permalink`, `key`; `existed` when the key was "
                "known; `post_ids` when the text became several posts.",
      .run = run_send},
     {.name = "reply",
      .doc = "Answers a post in its thread.",
-     PARAMS(reply_params),
+     RPC_PARAMS(reply_params),
      .result = "As for `send`.",
      .run = run_reply},
     {.name = "history",
      .doc = "Lists events of the journal, the newest ones that fit, oldest first.",
-     PARAMS(history_params),
+     RPC_PARAMS(history_params),
      .result = "An object: `events`, an array of events as in docs/events.md; `more`, true when "
                "there are older ones (ask again with `before` = the id of the first one).",
      .run = rpc_history},
@@ -338,23 +331,23 @@ const struct rpc_method rpc_methods[] = {
      .doc = "Subscribes to events. Each comes as a notification `event` with `subscription` and "
             "`event`, as long as there is credit. Nothing is lost while there is none: the journal "
             "keeps it.",
-     PARAMS(stream_params),
+     RPC_PARAMS(stream_params),
      .result = "An object: `subscription`, the number for the methods below.",
      .run = rpc_stream},
     {.name = "stream.credit",
      .doc = "Grants a subscription more events.",
-     PARAMS(credit_params),
+     RPC_PARAMS(credit_params),
      .result = "An empty object.",
      .run = rpc_stream_credit},
     {.name = "stream.ack",
      .doc = "Moves the position of a named consumer. A stream that is opened under this name later "
             "goes on behind it.",
-     PARAMS(ack_params),
+     RPC_PARAMS(ack_params),
      .result = "An empty object.",
      .run = rpc_stream_ack},
     {.name = "stream.close",
      .doc = "Ends a subscription.",
-     PARAMS(close_params),
+     RPC_PARAMS(close_params),
      .result = "An empty object.",
      .run = rpc_stream_close},
     {.name = "reload",
@@ -372,4 +365,27 @@ const struct rpc_method rpc_methods[] = {
      .result = "An array of objects: `name`, `doc`, `params`, `result`.",
      .run = run_methods},
 };
-const size_t rpc_n_methods = MW_ARRAY_LEN(rpc_methods);
+static const struct rpc_method_table first_table = RPC_METHOD_TABLE(methods);
+
+/* In the order of the reference. */
+static const struct rpc_method_table *const tables[] = {
+    &first_table,
+};
+
+size_t rpc_method_count(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(tables); i++)
+        n += tables[i]->n;
+    return n;
+}
+
+const struct rpc_method *rpc_method_at(size_t i)
+{
+    size_t t = 0;
+
+    while (i >= tables[t]->n)
+        i -= tables[t++]->n;
+    return &tables[t]->methods[i];
+}

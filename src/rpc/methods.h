@@ -35,8 +35,19 @@ struct rpc_method {
     void (*run)(struct rpc_call *call, const cJSON *params);
 };
 
-extern const struct rpc_method rpc_methods[];
-extern const size_t rpc_n_methods;
+/* The methods are several tables, one for each area; methods.c lists them. */
+struct rpc_method_table {
+    const struct rpc_method *methods;
+    size_t n;
+};
+#define RPC_METHOD_TABLE(array)                                                                    \
+    {                                                                                              \
+        .methods = (array), .n = MW_ARRAY_LEN(array)                                               \
+    }
+#define RPC_PARAMS(array) .params = (array), .n_params = MW_ARRAY_LEN(array)
+/* All methods in the order of the reference. */
+size_t rpc_method_count(void);
+const struct rpc_method *rpc_method_at(size_t i);
 
 const struct rpc_method *rpc_method_find(const char *name);
 /* The name that was probably meant, or NULL. */

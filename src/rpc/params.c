@@ -21,9 +21,9 @@ const char *rpc_type_name(enum rpc_type type)
 
 const struct rpc_method *rpc_method_find(const char *name)
 {
-    for (size_t i = 0; i < rpc_n_methods; i++)
-        if (strcmp(rpc_methods[i].name, name) == 0)
-            return &rpc_methods[i];
+    for (size_t i = 0; i < rpc_method_count(); i++)
+        if (strcmp(rpc_method_at(i)->name, name) == 0)
+            return rpc_method_at(i);
     return NULL;
 }
 
@@ -31,8 +31,8 @@ const char *rpc_method_nearest(const char *name)
 {
     struct mw_nearest nearest = {.name = name};
 
-    for (size_t i = 0; i < rpc_n_methods; i++)
-        mw_nearest_offer(&nearest, rpc_methods[i].name);
+    for (size_t i = 0; i < rpc_method_count(); i++)
+        mw_nearest_offer(&nearest, rpc_method_at(i)->name);
     return mw_nearest_get(&nearest);
 }
 
@@ -194,8 +194,8 @@ cJSON *rpc_methods_json(void)
 {
     MW_AUTOJSON *all = cJSON_CreateArray();
 
-    for (size_t i = 0; all && i < rpc_n_methods; i++)
-        if (mw_json_push(all, method_json(&rpc_methods[i])))
+    for (size_t i = 0; all && i < rpc_method_count(); i++)
+        if (mw_json_push(all, method_json(rpc_method_at(i))))
             return NULL;
     return take_ptr(all);
 }

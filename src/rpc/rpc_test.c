@@ -675,8 +675,8 @@ static void test_tables(void **state)
     MW_AUTOBUF b;
 
     mw_buf_init(&b, 0);
-    for (size_t i = 0; i < rpc_n_methods; i++) {
-        const struct rpc_method *m = &rpc_methods[i];
+    for (size_t i = 0; i < rpc_method_count(); i++) {
+        const struct rpc_method *m = rpc_method_at(i);
 
         assert_non_null(m->run);
         assert_non_null(m->doc);

@@ -76,6 +76,11 @@ static void call_send(struct rpc_call *call, int r)
     call_free(call);
 }
 
+struct gw *rpc_call_gw(const struct rpc_call *call)
+{
+    return call->conn->server->params.gw;
+}
+
 void rpc_call_text(struct rpc_call *call, const char *result)
 {
     if (!call->conn || !call->id)
