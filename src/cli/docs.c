@@ -13,9 +13,7 @@ static const struct page {
     {NULL, "commands", docs_commands},
     {NULL, "config", docs_config},
     {NULL, "events", docs_events},
-#ifdef CLI_RPC_PAGE
     {NULL, "rpc", rpc_write_markdown},
-#endif
     {"man", "matterwire.1", docs_man_matterwire},
     {"man", "matterwired.8", docs_man_matterwired},
     {"man", "matterwire.yaml.5", docs_man_config},
