@@ -4,7 +4,11 @@
 
 void mw_backoff_init(struct mw_backoff *b, int64_t min_ms, int64_t max_ms, int64_t reset_after_ms)
 {
-    *b = (struct mw_backoff){.min_ms = min_ms, .max_ms = max_ms, .reset_after_ms = reset_after_ms};
+    b->failures = 0;
+    b->healthy_since = 0;
+    b->reset_after_ms = reset_after_ms;
+    b->min_ms = MW_MAX(min_ms, 1); /* a wait of 0 would be a storm */
+    b->max_ms = MW_MAX(max_ms, b->min_ms);
 }
 
 void mw_backoff_healthy(struct mw_backoff *b, int64_t now)

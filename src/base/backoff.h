@@ -15,6 +15,7 @@ struct mw_backoff {
     int64_t healthy_since; /* 0 = not healthy */
 };
 
+/* min_ms below 1 is read as 1, max_ms below min_ms as min_ms. */
 void mw_backoff_init(struct mw_backoff *b, int64_t min_ms, int64_t max_ms, int64_t reset_after_ms);
 
 /* The thing works from `now` on. */

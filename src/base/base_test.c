@@ -1,4 +1,7 @@
 /* The small modules of base: text, time, ids, map, errors, backoff. */
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -225,14 +228,90 @@ static void test_log_levels(void **state)
     assert_int_equal(mw_log_level_parse("loud", &level), -EINVAL);
 }
 
+static struct mw_map *watched;
+static unsigned looked;
+
+/* A destructor that looks into its map finds a map in order, without the value. */
+static void free_and_look(void *value)
+{
+    looked++;
+    assert_ptr_not_equal(mw_map_get(watched, "a"), value);
+    assert_false(mw_map_remove(watched, "gone"));
+    free(value);
+}
+
+static void test_map_destructor_may_look(void **state)
+{
+    struct mw_map m;
+
+    mw_map_init(&m, free_and_look);
+    watched = &m;
+    assert_int_equal(mw_map_put(&m, "a", strdup("1")), 0);
+    assert_int_equal(mw_map_put(&m, "a", strdup("2")), 0);
+    assert_true(mw_map_remove(&m, "a"));
+    assert_int_equal(mw_map_put(&m, "a", strdup("3")), 0);
+    mw_map_deinit(&m);
+    assert_int_equal(looked, 3);
+}
+
+static void test_backoff_never_waits_0(void **state)
+{
+    struct mw_backoff b;
+
+    mw_backoff_init(&b, 0, -5, 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(mw_backoff_next(&b, i), 1);
+}
+
+/* Writes one line to a file instead of standard error and reads it back. */
+static void logged(const char *field, char *line, size_t size)
+{
+    int saved = dup(STDERR_FILENO), fd = memfd_create("log", 0);
+    ssize_t n;
+
+    assert_true(saved >= 0 && fd >= 0);
+    assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+    mw_log_setup(MW_LOG_INFO, MW_LOG_JSON);
+    mw_log_info("hello", MW_F_STR("field", field));
+    mw_log_debug("not this");
+    dup2(saved, STDERR_FILENO);
+    n = pread(fd, line, size - 1, 0);
+    assert_true(n >= 0);
+    line[n] = '\0';
+    close(saved);
+    close(fd);
+}
+
+static void test_log_line_is_whole(void **state)
+{
+    MW_AUTOFREE char *huge = malloc(70000);
+    char line[512];
+
+    logged("x\ny", line, sizeof(line));
+    assert_non_null(strstr(line, "\"message\":\"hello\",\"field\":\"x\\ny\"}\n"));
+    assert_non_null(huge);
+    memset(huge, 'x', 69999);
+    huge[69999] = '\0';
+    logged(huge, line, sizeof(line));
+    assert_non_null(strstr(line, "\"message\":\"hello\",\"cut\":\"the fields of this line\"}\n"));
+    assert_null(strstr(line, "xxx"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),       cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_times),      cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_map),        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_backoff),    cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_strings),
         cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_map_destructor_may_look),
+        cmocka_unit_test(test_backoff_never_waits_0),
+        cmocka_unit_test(test_log_line_is_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

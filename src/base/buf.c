@@ -31,6 +31,8 @@ static int grow(struct mw_buf *b, size_t extra)
     data = realloc(b->data, cap);
     if (!data)
         return b->error = -ENOMEM;
+    if (!b->data)
+        data[0] = '\0';
     b->data = data;
     b->cap = cap;
     return 0;
@@ -134,10 +136,9 @@ char *mw_buf_reserve(struct mw_buf *b, size_t len)
 
 void mw_buf_commit(struct mw_buf *b, size_t len)
 {
-    if (len == 0)
-        return;
     b->len += len;
-    b->data[b->len] = '\0';
+    if (b->data)
+        b->data[b->len] = '\0'; /* also after 0 bytes: the caller may have written over it */
 }
 
 void mw_buf_consume(struct mw_buf *b, size_t len)

@@ -48,6 +48,10 @@ static void test_reserve(void **state)
     char *room = mw_buf_reserve(&b, 5);
 
     assert_non_null(room);
+    assert_string_equal(mw_buf_str(&b), ""); /* also before the commit */
+    memcpy(room, "xx", 2);
+    mw_buf_commit(&b, 0);
+    assert_string_equal(mw_buf_str(&b), "");
     memcpy(room, "hello", 5);
     mw_buf_commit(&b, 5);
     assert_string_equal(mw_buf_str(&b), "hello");

@@ -5,6 +5,23 @@
 
 #include "base/utf8.h"
 
+/* cJSON does not tell lack of memory from bad input, so its allocations are watched. Set before
+ * main: changing hooks while another thread uses cJSON would race. */
+static _Thread_local bool out_of_memory;
+
+static void *json_malloc(size_t size)
+{
+    void *p = malloc(size);
+
+    out_of_memory |= !p;
+    return p;
+}
+
+__attribute__((constructor)) static void watch_memory(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = json_malloc, .free_fn = free});
+}
+
 /* cJSON strings end at NUL, so an escaped NUL would silently cut a message short. */
 static const char *find_nul_escape(const char *data, size_t len)
 {
@@ -30,12 +47,13 @@ int mw_json_parse(const char *data, size_t len, cJSON **ret, struct mw_error *er
         return mw_error_set(err, -EINVAL,
                             "invalid JSON at byte %zu: a string holds a NUL character",
                             (size_t)(nul - data));
+    out_of_memory = false;
     tree = cJSON_ParseWithLengthOpts(data, len, &end, false);
     if (!tree) {
         size_t at = end && end >= data ? (size_t)(end - data) : 0;
 
-        /* cJSON does not tell lack of memory from bad input; text that stops at its end is bad
-         * input. */
+        if (out_of_memory)
+            return mw_error_set(err, -ENOMEM, "out of memory");
         return mw_error_set(err, -EINVAL, "invalid JSON at byte %zu", at < len ? at : len);
     }
     while (end < data + len && (*end == ' ' || *end == '\t' || *end == '\r' || *end == '\n'))

@@ -9,6 +9,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
+#define LINE_LIMIT 65536 /* bytes */
+
 static enum mw_log_level max_level = MW_LOG_INFO;
 static enum mw_log_format chosen_format = MW_LOG_AUTO;
 
@@ -108,34 +110,57 @@ static void put_text(struct mw_buf *b, enum mw_log_level level, const char *msg,
     put_text_fields(b, fields, n);
 }
 
+static void put_line(struct mw_buf *b, enum mw_log_level level, const char *msg,
+                     const struct mw_log_field *fields, size_t n)
+{
+    switch (effective_format()) {
+    case MW_LOG_JOURNAL:
+        mw_buf_printf(b, "<%d>%s", levels[level].syslog, msg);
+        put_text_fields(b, fields, n);
+        break;
+    case MW_LOG_TEXT:
+        put_text(b, level, msg, fields, n);
+        break;
+    default:
+        put_json(b, level, msg, fields, n);
+        break;
+    }
+}
+
+/* One write a line keeps lines of several threads apart. There is nobody to tell when it fails. */
+static void write_all(const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(STDERR_FILENO, data, len);
+
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return;
+        if (n > 0) {
+            data += n;
+            len -= (size_t)n;
+        }
+    }
+}
+
 void mw_log_write(enum mw_log_level level, const char *msg, const struct mw_log_field *fields,
                   size_t n)
 {
-    MW_AUTOBUF line = {.limit = 65536};
-    size_t done = 0;
+    static const struct mw_log_field cut = {.key = "cut", .str = "the fields of this line"};
+    MW_AUTOBUF line = {.limit = LINE_LIMIT};
 
     if (level > max_level)
         return;
-    switch (effective_format()) {
-    case MW_LOG_JOURNAL:
-        mw_buf_printf(&line, "<%d>%s", levels[level].syslog, msg);
-        put_text_fields(&line, fields, n);
-        break;
-    case MW_LOG_TEXT:
-        put_text(&line, level, msg, fields, n);
-        break;
-    default:
-        put_json(&line, level, msg, fields, n);
-        break;
+    put_line(&line, level, msg, fields, n);
+    if (mw_buf_error(&line)) {
+        /* Too long, or no memory for it: the message is worth more than its fields, and half a line
+         * would spoil the next one too. */
+        mw_buf_clear(&line);
+        put_line(&line, level, msg, &cut, 1);
     }
-    /* One write a line keeps lines of several threads apart. There is nobody to tell when it fails.
-     */
-    while (done < line.len) {
-        ssize_t w = write(STDERR_FILENO, line.data + done, line.len - done);
-
-        if (w < 0 && errno != EINTR)
-            break;
-        if (w > 0)
-            done += (size_t)w;
+    if (mw_buf_error(&line)) {
+        write_all(msg, strlen(msg));
+        write_all("\n", 1);
+    } else {
+        write_all(line.data, line.len);
     }
 }

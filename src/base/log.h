@@ -5,7 +5,8 @@
  *     mw_log_info("connected", MW_F_STR("bot", name), MW_F_INT("channels", n));
  * On a terminal: `12:00:01.123 info  connected bot=support channels=4`, with colour. Otherwise one
  * JSON object a line, or systemd's `<N>` priority prefix plus text when JOURNAL_STREAM says that
- * the journal reads it. Secrets never become fields. Writes to standard error; thread safe.
+ * the journal reads it. Secrets never become fields. Writes to standard error; thread safe, but
+ * for mw_log_setup. A line of more than 64 KiB is written without its fields.
  */
 #ifndef MW_BASE_LOG_H
 #define MW_BASE_LOG_H

@@ -36,21 +36,25 @@ void mw_map_init(struct mw_map *m, void (*free_value)(void *value))
         m->seed = (uint64_t)(uintptr_t)m;
 }
 
-static void free_slot(struct mw_map *m, struct mw_map_slot *s)
+/* Comes when the map no longer knows the value, because the destructor may look into the map. */
+static void free_value(struct mw_map *m, void *value)
 {
-    free(s->key);
-    if (m->free_value && s->value)
-        m->free_value(s->value);
+    if (m->free_value && value)
+        m->free_value(value);
 }
 
 void mw_map_clear(struct mw_map *m)
 {
-    for (size_t i = 0; i < m->cap; i++)
-        if (slot_live(&m->slots[i]))
-            free_slot(m, &m->slots[i]);
-    free(m->slots);
-    m->slots = NULL;
+    struct mw_map_slot *slots = take_ptr(m->slots);
+    size_t cap = m->cap;
+
     m->cap = m->count = m->used = 0;
+    for (size_t i = 0; i < cap; i++)
+        if (slot_live(&slots[i])) {
+            free(slots[i].key);
+            free_value(m, slots[i].value);
+        }
+    free(slots);
 }
 
 void mw_map_deinit(struct mw_map *m)
@@ -117,9 +121,11 @@ int mw_map_put(struct mw_map *m, const char *key, void *value)
     int r;
 
     if (s) {
-        if (m->free_value && s->value && s->value != value)
-            m->free_value(s->value);
+        void *old = s->value;
+
         s->value = value;
+        if (old != value)
+            free_value(m, old);
         return 0;
     }
     if ((m->used + 1) * 4 > m->cap * 3) {
@@ -137,19 +143,19 @@ int mw_map_put(struct mw_map *m, const char *key, void *value)
     return 0;
 }
 
+static void *take_slot(struct mw_map *m, struct mw_map_slot *s)
+{
+    free(s->key);
+    s->key = TOMBSTONE;
+    m->count--;
+    return take_ptr(s->value);
+}
+
 void *mw_map_steal(struct mw_map *m, const char *key)
 {
     struct mw_map_slot *s = find(m, key, hash_key(m, key));
-    void *value;
 
-    if (!s)
-        return NULL;
-    value = s->value;
-    free(s->key);
-    s->key = TOMBSTONE;
-    s->value = NULL;
-    m->count--;
-    return value;
+    return s ? take_slot(m, s) : NULL;
 }
 
 bool mw_map_remove(struct mw_map *m, const char *key)
@@ -158,10 +164,7 @@ bool mw_map_remove(struct mw_map *m, const char *key)
 
     if (!s)
         return false;
-    free_slot(m, s);
-    s->key = TOMBSTONE;
-    s->value = NULL;
-    m->count--;
+    free_value(m, take_slot(m, s));
     return true;
 }
 

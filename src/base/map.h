@@ -16,8 +16,9 @@ struct mw_map {
     size_t count;  /* live entries */
     size_t used;   /* live entries and tombstones */
     uint64_t seed; /* keeps hostile keys from piling up */
-    void (*free_value)(
-        void *value); /* called for a value that is removed or replaced; may be NULL */
+    /* Called for a value that is removed or replaced, once the map no longer has it, so it may use
+     * the map; may be NULL. */
+    void (*free_value)(void *value);
 };
 
 void mw_map_init(struct mw_map *m, void (*free_value)(void *value));
