@@ -91,10 +91,10 @@ static void on_timer(uv_timer_t *timer)
 {
     struct mm_catchup *cu = timer->data;
 
-    if (!cu->listed)
-        list(cu);
-    else
+    if (cu->listed)
         step(cu);
+    else if (cu->running == 0)
+        list(cu);
 }
 
 static void wake(struct mm_catchup *cu, int64_t ms)

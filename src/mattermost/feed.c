@@ -162,7 +162,9 @@ static void asked(struct mm_feed *f, const struct mm_result *r,
     if (++f->tries < ASK_TRIES) {
         int64_t wait = mw_backoff_next(&f->backoff, mw_clock_mono());
 
-        wake(f, MW_MAX(wait, MW_MIN(r->retry_after_ms, MAX_RETRY_AFTER_MS)));
+        f->ask_after =
+            mw_clock_mono() + MW_MAX(wait, MW_MIN(r->retry_after_ms, MAX_RETRY_AFTER_MS));
+        wake(f, 0);
         return;
     }
     f->tries = 0;
@@ -307,7 +309,12 @@ static void pump(struct mm_feed *f)
         if (!node)
             break;
         if (node->mark == MM_MARK_NONE && !f->skip_head && is_missing(f, &node->item, &missing)) {
-            ask(f, node, &missing);
+            int64_t wait = f->ask_after - mw_clock_mono();
+
+            if (wait > 0)
+                wake(f, wait);
+            else
+                ask(f, node, &missing);
             break;
         }
         f->skip_head = false;

@@ -56,6 +56,7 @@ struct mm_feed {
     bool asking;    /* for a name */
     bool skip_head; /* the server could not be asked for the names of the first item */
     unsigned tries;
+    int64_t ask_after; /* monotonic: not before, whatever comes in meanwhile */
     struct mw_backoff backoff;
     char (*asked)[MW_ID_SIZE]; /* users, or a channel or a team */
     size_t n_asked;

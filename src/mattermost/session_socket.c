@@ -212,6 +212,10 @@ static void on_close(struct mw_ws *ws, const struct mw_ws_close *how, void *user
         mm_session_refuse(s, mw_error_text(how->err));
         return;
     }
+    /* A token that is good no more is let in, and the connection is ended after 5 s without a word:
+     * ask by REST before the next try. */
+    if (!s->live && (how->end == MW_WS_END_CLOSED || how->end == MW_WS_END_LOST))
+        s->signed_in = false;
     /* A connection that could not be resumed at all is not tried again as it is. */
     if (s->link == LINK_RESUME && !s->live && how->end != MW_WS_END_CONNECT) {
         s->stats.resume_misses++;

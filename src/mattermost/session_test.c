@@ -397,6 +397,21 @@ static void test_token_revoked(void **state)
     expect(o, "p:ada/one ");
 }
 
+/* The real server lets a bad token in and ends the connection after 5 s without a word. */
+static void test_token_revoked_between_connections(void **state)
+{
+    struct owner *o = *state;
+
+    go_online(o);
+    o->f->script = "xxxx";
+    o->f->me_status = 401;
+    fake_forget(o->f);
+    fake_cut(o->f);
+    FAKE_UNTIL(o->f, is(o, MM_SESSION_UNAUTHORIZED));
+    o->f->me_status = 0;
+    FAKE_UNTIL(o->f, is(o, MM_SESSION_ONLINE));
+}
+
 static void test_resume_without_rights(void **state)
 {
     struct owner *o = *state;
@@ -660,6 +675,7 @@ int main(void)
         TEST(test_retry_after_has_a_bound),
         TEST(test_sign_in_401),
         TEST(test_token_revoked),
+        TEST(test_token_revoked_between_connections),
         TEST(test_resume_without_rights),
         TEST(test_edits_and_deletes_in_the_gap),
         TEST(test_restart),
