@@ -228,7 +228,7 @@ int cli_call(struct cli_conn *c, const char *method, cJSON *params, cJSON **ret_
 
 int cli_call_once(struct cli *cli, const char *method, cJSON *params, cJSON **ret_result)
 {
-    struct cli_conn c;
+    struct cli_conn c = {.fd = -1};
     MW_AUTOJSON *owned = params;
     int r = cli_connect(cli, &c);
 

@@ -2,12 +2,14 @@
  * matterwired: the daemon. Stays in the foreground; what it has to say goes to standard error.
  *
  * Exit status: 0 stopped as asked, 2 wrong usage or configuration, 1 anything else.
- * Signals: SIGTERM and SIGINT end what is under way (4.5 s at the most) and stop, a second one
- * stops now; SIGHUP reads the configuration again.
+ * Signals: SIGTERM and SIGINT end what is under way and stop, within 5 s whatever hangs; a second
+ * one does not wait for handlers; SIGHUP reads the configuration again.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,7 +21,10 @@
 #include "rpc/rpc.h"
 
 /* Running handlers have so long to end by themselves; then they get SIGTERM, 2 s later SIGKILL. */
-#define DRAIN_MS 2500
+#define DRAIN_MS 2000
+/* A disk that does not answer can hold every thread. What is not committed by then is fetched from
+ * the server, or tried, again by the next start, as after any other death. */
+#define DEADLINE_MS 4800
 
 struct daemon {
     uv_loop_t loop;
@@ -121,6 +126,26 @@ static void on_stopped(void *userdata)
     close_signal(&d->hup);
 }
 
+static void on_deadline(int signum)
+{
+    static const char text[] = "matterwired: the end took too long (a disk that hangs?), so it was "
+                               "cut short; what was recorded is safe\n";
+
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(1);
+}
+
+/* By a signal, because the loop itself may be what is held up. */
+static void set_deadline(void)
+{
+    static const struct itimerval when = {
+        .it_value = {.tv_sec = DEADLINE_MS / 1000, .tv_usec = DEADLINE_MS % 1000 * 1000},
+    };
+
+    signal(SIGALRM, on_deadline);
+    setitimer(ITIMER_REAL, &when, NULL);
+}
+
 static void on_stop(uv_signal_t *handle, int signum)
 {
     struct daemon *d = handle->data;
@@ -130,6 +155,7 @@ static void on_stop(uv_signal_t *handle, int signum)
     if (!d->stopping) {
         mw_log_info("stopping", MW_F_STR("signal", strsignal(signum)));
         notify_stopping();
+        set_deadline();
     }
     gw_stop(d->gw, d->stopping ? 0 : DRAIN_MS, on_stopped, d);
     d->stopping = true;

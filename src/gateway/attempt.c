@@ -288,9 +288,8 @@ static bool seek_journal(struct gw_row *r, struct seek *k)
 
 static void look_page(struct gw_row *r);
 
-static void on_looked(struct mm_result *res, void *userdata)
+static void take_look(struct gw_row *r, const struct mm_result *res)
 {
-    struct gw_row *r = userdata;
     struct gw_sender *s = r->lane->s;
     enum verdict v = judge(res, r->kind);
     const char *user_id = s->client ? mm_client_user_id(s->client) : "";
@@ -299,7 +298,6 @@ static void on_looked(struct mm_result *res, void *userdata)
 
     if (v == CANCELED) {
         leave(r);
-        progress(s);
         return;
     }
     if (v == GIVE_UP) {
@@ -329,6 +327,16 @@ static void on_looked(struct mm_result *res, void *userdata)
     }
     r->look_page++;
     look_page(r);
+}
+
+static void on_looked(struct mm_result *res, void *userdata)
+{
+    struct gw_row *r = userdata;
+    struct gw_sender *s = r->lane->s;
+
+    take_look(r, res);
+    if (!r->busy)
+        progress(s);
 }
 
 /* Newest first, until the time of the first try is reached; posts that come meanwhile only push the

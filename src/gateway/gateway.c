@@ -196,6 +196,8 @@ void gw_stop(struct gw *gw, int64_t drain_ms, void (*done)(void *userdata), void
 
 /* ---- Life ---- */
 
+/* A config was put into force. Whoever did that expects a bot that waits, or that could not be
+ * started, to be tried now: what was wrong may be mended outside the file. */
 static void on_start(void *userdata)
 {
     struct gw *gw = userdata;
@@ -203,7 +205,9 @@ static void on_start(void *userdata)
     for (size_t i = 0; i < gw->n_bots; i++) {
         struct gw_bot *bot = gw->bots[i];
 
-        if (!bot->client && !bot->reason)
+        if (bot->session)
+            mm_session_retry(bot->session);
+        else
             gw_bot_connect(bot);
         gw_dispatch_wake(bot->dispatch);
         gw_sender_wake(bot->sender);

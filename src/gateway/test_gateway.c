@@ -89,6 +89,10 @@ void mm_session_resume(struct mm_session *s)
     s->paused = 0;
 }
 
+void mm_session_retry(struct mm_session *s)
+{
+}
+
 void mm_session_typing(struct mm_session *s, const char *channel_id, const char *root_id)
 {
     s->typings++;

@@ -540,6 +540,14 @@ static void on_handle_closed(uv_handle_t *handle)
 }
 
 /* The functions on the stack may still look at it, so its memory goes later. */
+void mm_session_retry(struct mm_session *s)
+{
+    if (s->state != MM_SESSION_WAITING && s->state != MM_SESSION_UNAUTHORIZED)
+        return;
+    mw_timer_stop(s->retry);
+    mm_session_connect(s);
+}
+
 void mm_session_free(struct mm_session *s)
 {
     if (!s || s->dead)

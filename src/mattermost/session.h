@@ -79,6 +79,9 @@ void mm_session_start(struct mm_session *s);
  * has turned. */
 void mm_session_free(struct mm_session *s);
 
+/* Somebody mended what was wrong: when it waits for its next try, that is now. */
+void mm_session_retry(struct mm_session *s);
+
 /* Back pressure: stop and go on giving events. Nothing but typing is dropped; what comes meanwhile
  * is kept up to the feed's limit, then the socket is not read. */
 void mm_session_pause(struct mm_session *s);

@@ -212,6 +212,7 @@ void rpc_stream_credit(struct rpc_call *call, const cJSON *params)
 void rpc_stream_ack(struct rpc_call *call, const cJSON *params)
 {
     struct rpc_subscription *sub = find(call, params);
+    int r;
 
     if (!sub)
         return;
@@ -220,7 +221,12 @@ void rpc_stream_ack(struct rpc_call *call, const cJSON *params)
                        "only a subscription with a consumer's name can be acknowledged", NULL);
         return;
     }
-    if (gw_consumer_ack(sub->consumer, mw_json_i64(params, "id", 0)) < 0) {
+    r = gw_consumer_ack(sub->consumer, mw_json_i64(params, "id", 0));
+    if (r == -EINVAL) {
+        rpc_call_param_error(call, "id", "`id` is of an event that this subscription did not give");
+        return;
+    }
+    if (r < 0) {
         rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
         return;
     }

@@ -36,7 +36,7 @@ static void put_participants(struct sb_req *q, const struct sb_post *root)
         bool known = false;
 
         for (size_t j = 0; j < n && !known; j++)
-            known = seen[j] == u;
+            known = seen[j] == u; // cppcheck-suppress uninitvar
         if (known)
             continue;
         if (n)

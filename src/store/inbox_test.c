@@ -317,10 +317,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(holds_what_is_for_the_bot), TEST(the_producer_does_not_set_the_thread),
-        TEST(each_reader_has_a_mark),    TEST(sums_up_what_was_missed),
+        TEST(holds_what_is_for_the_bot),
+        TEST(the_producer_does_not_set_the_thread),
+        TEST(each_reader_has_a_mark),
+        TEST(sums_up_what_was_missed),
         TEST(finds_where_to_begin),
-        TEST(an_old_journal_gets_it_all),      TEST(no_query_reads_the_whole_journal),
+        TEST(an_old_journal_gets_it_all),
+        TEST(no_query_reads_the_whole_journal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { stat, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import tls from 'node:tls';
 import { after, before, describe, test } from 'node:test';
 import { Feed } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
@@ -307,6 +308,34 @@ describe('usage, configuration and the daemon', () => {
     const doctor = await daemon.cli('doctor');
     assert.equal(doctor.code, 1);
     assert.match(doctor.stdout + doctor.stderr, /token/i);
+  });
+
+  test('reload tries a refused bot again at once', async (t) => {
+    const again = world.bots[0];
+    await server.admin.rest.disableUserAccessToken(again.token_id);
+    const daemon = await Daemon.prepare({ bots: [botConfig(world, again)] });
+    t.after(() => daemon.close());
+    await daemon.start({ online: false });
+    await daemon.state('helper', 'unauthorized');
+    await server.admin.rest.enableUserAccessToken(again.token_id);
+    // By itself it would ask again after a minute or more, which is longer than this waits.
+    assert.equal((await daemon.cli('reload')).code, 0);
+    await daemon.state('helper', 'online');
+  });
+
+  test('a bot that could not be started is started by a reload once its file is there', async (t) => {
+    const daemon = await Daemon.prepare({ bots: [] });
+    t.after(() => daemon.close());
+    const file = path.join(daemon.folder, 'ca.pem');
+    const ca = { ca_file: file };
+    await daemon.configure({ bots: [botConfig({ ...world, url: 'https://127.0.0.1:1' }, bot, { tls: ca })] });
+    await writeFile(file, 'not a certificate');
+    await daemon.start({ online: false });
+    await daemon.logged('the bot could not be started');
+    assert.equal((await daemon.cli('bots', '--json')).json[0].state, 'failed');
+    await writeFile(file, tls.rootCertificates[0]);
+    assert.equal((await daemon.cli('reload')).code, 0);
+    await daemon.state('helper', 'waiting');
   });
 
   test('a server that is down is waited for, and doctor names it', async (t) => {
