@@ -79,6 +79,11 @@ int cli_error(int code, const char *fmt, ...) MW_PRINTF(2, 3);
 int cli_no_memory(void);
 /* Appends standard input up to its end. Returns an exit status: more than `limit` bytes fail. */
 int cli_read_input(struct mw_buf *b, size_t limit);
+/* The text of a message: what --text says; standard input for "-", and for NULL when it is no
+ * terminal and `needed`. Returns an exit status; nothing at all is no failure. */
+int cli_read_text(const char *given, bool needed, struct mw_buf *b);
+/* Adds a member unless the value is NULL. Returns 0 or -ENOMEM. */
+int cli_add_text(cJSON *params, const char *key, const char *value);
 
 /* What matterwire-extra does; in `matterwire` it is run in our place. */
 int cli_run_doctor(struct cli *cli, const void *options, int argc, char **argv);
@@ -90,6 +95,14 @@ int cli_run_bots(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_status(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_send(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_reply(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_edit(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_delete(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_react(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_unreact(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_pin(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_unpin(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_typing(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_ephemeral(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_history(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_check(struct cli *cli, const void *options, int argc, char **argv);
@@ -105,6 +118,19 @@ struct cli_send_options {
     const char *bot, *channel, *root, *text, *props, *key;
     struct mw_option_list files;
     int64_t wait_ms;
+};
+struct cli_act_options {
+    struct cli_common common;
+    const char *bot, *key, *text;
+    int64_t wait_ms;
+};
+struct cli_typing_options {
+    struct cli_common common;
+    const char *bot, *root;
+};
+struct cli_ephemeral_options {
+    struct cli_common common;
+    const char *bot, *user, *channel, *root, *text;
 };
 struct cli_history_options {
     struct cli_common common;

@@ -1,4 +1,4 @@
-/* `send` and `reply`. */
+/* `send` and `reply`; texts. */
 #include <unistd.h>
 
 #include "base/str.h"
@@ -7,20 +7,29 @@
 
 #define TEXT_MAX (512 * 1024) /* bytes; the daemon takes lines of 1 MiB */
 
-static int get_text(const struct cli_send_options *o, struct mw_buf *b)
+int cli_read_text(const char *given, bool needed, struct mw_buf *b)
 {
     int r = CLI_DONE;
 
-    if (o->text && strcmp(o->text, "-") != 0) {
-        if (mw_buf_puts(b, o->text) < 0)
+    if (given && strcmp(given, "-") != 0) {
+        if (mw_buf_puts(b, given) < 0)
             return cli_no_memory();
-    } else if (o->text || (o->files.n == 0 && !isatty(STDIN_FILENO))) {
+    } else if (given || (needed && !isatty(STDIN_FILENO))) {
         r = cli_read_input(b, TEXT_MAX);
     }
     if (r)
         return r;
     if (memchr(mw_buf_str(b), 0, b->len) || !mw_utf8_valid(mw_buf_str(b), b->len))
-        return cli_error(CLI_FAILED, "the text is not UTF-8: send it as a file");
+        return cli_error(CLI_FAILED, "the text is not UTF-8: send it as a file, with --file");
+    return CLI_DONE;
+}
+
+static int get_text(const struct cli_send_options *o, struct mw_buf *b)
+{
+    int r = cli_read_text(o->text, o->files.n == 0, b);
+
+    if (r)
+        return r;
     if (b->len == 0 && o->files.n == 0)
         return cli_error(CLI_USAGE,
                          "there is nothing to send: give --text TEXT, or text on standard input");
@@ -60,7 +69,7 @@ static int add_props(cJSON *params, const char *text)
     return mw_json_add(params, "props", props) ? cli_no_memory() : CLI_DONE;
 }
 
-static int add_text(cJSON *params, const char *key, const char *value)
+int cli_add_text(cJSON *params, const char *key, const char *value)
 {
     return value ? mw_json_add_str(params, key, value) : 0;
 }
@@ -82,9 +91,9 @@ static int post(struct cli *cli, const struct cli_send_options *o, const char *m
         r = add_props(params, o->props);
     if (r)
         return r;
-    if (add_text(params, "bot", o->bot) | add_text(params, "channel", o->channel) |
-        add_text(params, "root", o->root) | add_text(params, "post", post_id) |
-        add_text(params, "key", o->key) | add_text(params, "text", mw_buf_str(&text)) |
+    if (cli_add_text(params, "bot", o->bot) | cli_add_text(params, "channel", o->channel) |
+        cli_add_text(params, "root", o->root) | cli_add_text(params, "post", post_id) |
+        cli_add_text(params, "key", o->key) | cli_add_text(params, "text", mw_buf_str(&text)) |
         (o->wait_ms ? mw_json_add_i64(params, "wait", o->wait_ms) : 0))
         return cli_no_memory();
     r = cli_call_once(cli, method, take_ptr(params), &result);

@@ -163,6 +163,15 @@ static void end_failed(struct gw_row *r, const char *why)
     record(r);
 }
 
+static void end_refused(struct gw_row *r, const struct mm_result *res)
+{
+    MW_AUTOFREE char *sentence = NULL;
+
+    if (res->outcome == MM_FORBIDDEN && r->kind->forbidden)
+        sentence = mw_asprintf("%s: %s", mw_error_text(&res->err), r->kind->forbidden);
+    end_failed(r, sentence ? sentence : mw_error_text(&res->err));
+}
+
 enum verdict {
     DONE,
     AGAIN,   /* certainly not done; this row waits */
@@ -231,7 +240,7 @@ static void on_called(struct mm_result *res, void *userdata)
         end_sent(r, mw_json_str_or(res->body, "id", ""), false);
         return;
     case GIVE_UP:
-        end_failed(r, mw_error_text(&res->err));
+        end_refused(r, res);
         return;
     case CANCELED:
         r->unsure = true;

@@ -114,12 +114,50 @@ static int call_reaction_remove(struct mm_client *c, const struct gw_effect *e, 
         cb, userdata);
 }
 
+static int call_pin(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+
+    if (!post_id)
+        return -EINVAL;
+    return call_path(c, "POST", mw_asprintf("/posts/%s/pin", post_id), NULL, cb, userdata);
+}
+
+static int call_unpin(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    const char *post_id = mw_json_str(e->payload, "post_id");
+
+    if (!post_id)
+        return -EINVAL;
+    return call_path(c, "POST", mw_asprintf("/posts/%s/unpin", post_id), NULL, cb, userdata);
+}
+
+#define MEMBER "the bot must be a member of the channel (any member can add it by /invite)"
+#define GIVES  "a system admin gives rights to roles, in the System Console under Permissions"
+
 static const struct gw_effect_kind kinds[] = {
-    {.name = "post", .look = true, .call = call_post},
-    {.name = "edit", .call = call_edit},
-    {.name = "delete", .gone_is_done = true, .call = call_delete},
-    {.name = "reaction_add", .call = call_reaction_add},
-    {.name = "reaction_remove", .gone_is_done = true, .call = call_reaction_remove},
+    {.name = "post",
+     .look = true,
+     .forbidden = MEMBER " and have the right create_post; " GIVES,
+     .call = call_post},
+    {.name = "edit",
+     .forbidden = "for its own posts the bot needs the right edit_post, for those of others "
+                  "edit_others_posts; " GIVES,
+     .call = call_edit},
+    {.name = "delete",
+     .gone_is_done = true,
+     .forbidden = "for its own posts the bot needs the right delete_post, for those of others "
+                  "delete_others_posts; " GIVES,
+     .call = call_delete},
+    {.name = "reaction_add",
+     .forbidden = MEMBER " and have the right add_reaction; " GIVES,
+     .call = call_reaction_add},
+    {.name = "reaction_remove",
+     .gone_is_done = true,
+     .forbidden = MEMBER " and have the right remove_reaction; " GIVES,
+     .call = call_reaction_remove},
+    {.name = "pin", .forbidden = MEMBER, .call = call_pin},
+    {.name = "unpin", .gone_is_done = true, .forbidden = MEMBER, .call = call_unpin},
 };
 
 const struct gw_effect_kind *gw_effect_kind_find(const char *name)

@@ -9,6 +9,7 @@
  *   delete           {"post_id"}
  *   reaction_add     {"post_id", "emoji_name"}
  *   reaction_remove  {"post_id", "emoji_name"}
+ *   pin, unpin       {"post_id"}
  * Facts: reference, sections 1.5 and 1.6.
  */
 #ifndef MW_GATEWAY_EFFECT_H
@@ -31,6 +32,8 @@ struct gw_effect_kind {
     bool look;
     /* 404 means that what was wanted is so already. */
     bool gone_is_done;
+    /* For a person, after a 403: which right is missing and who can give it. */
+    const char *forbidden;
     /* Starts the call; returns 0, or a negative errno and then cb never comes. -EINVAL: the payload
      * is not usable. */
     int (*call)(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata);

@@ -84,6 +84,38 @@ struct gw_send {
 void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb cb,
              void *userdata);
 
+/* ---- What is done to a post ---- */
+
+enum gw_action { GW_EDIT, GW_DELETE, GW_REACT, GW_UNREACT, GW_PIN, GW_UNPIN };
+
+struct gw_act {
+    enum gw_action action;
+    const char *post;  /* id or permalink */
+    const char *text;  /* GW_EDIT: the new text */
+    const char *emoji; /* GW_REACT, GW_UNREACT: "name" or ":name:" */
+    const char *key;   /* as in struct gw_send, as is the next one */
+    int64_t wait_ms;
+};
+/* By the outbox, as gw_send: durable, done once for each key. result: {"post_id","channel_id",
+ * "permalink","key","existed"?}. */
+void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb cb, void *userdata);
+
+/* Shows that the bot is typing; at once or not at all. root (a post id or permalink) may be NULL.
+ * result: {"channel_id","root_id"?}. */
+void gw_typing(struct gw *gw, struct gw_bot *bot, const char *channel, const char *root, gw_cb cb,
+               void *userdata);
+
+struct gw_ephemeral {
+    const char *channel; /* any name that mm_resolve_channel takes */
+    const char *user;    /* who is to see it: @name, name or id */
+    const char *root;    /* post id or permalink; NULL = none */
+    const char *text;
+};
+/* A post that one person sees, until he loads the page again; at once or not at all. result:
+ * {"post_id","channel_id","user_id"}. */
+void gw_ephemeral(struct gw *gw, struct gw_bot *bot, const struct gw_ephemeral *req, gw_cb cb,
+                  void *userdata);
+
 /* ---- Consumers: what `stream` reads. Pull with a wake-up: a slow reader lags, it never loses and
  * never holds up. ---- */
 

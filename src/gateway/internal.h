@@ -8,7 +8,8 @@
  *   dispatch.c  the route consumer: journal -> tasks -> handler runs -> outbox rows
  *   answer.c    an answer as outbox rows
  *   outbox.c    the sender; attempt.c one row's way; effect.c the table of kinds
- *   send.c      gw_send        consumer.c  gw_consumer_*        status.c  the JSON trees
+ *   post_actions.c  what gw_act does, typing, ephemeral posts
+ *   send.c      gw_send, gw_act        consumer.c  gw_consumer_*        status.c  the JSON trees
  */
 #ifndef MW_GATEWAY_INTERNAL_H
 #define MW_GATEWAY_INTERNAL_H
@@ -169,6 +170,10 @@ char *gw_part_key(const char *key, size_t n);
 
 /* ---- send.c ---- */
 void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d);
+/* The effect's kind (static) and its payload without the post's id. Returns 0, 1 (a wrong request)
+ * or -ENOMEM. In post_actions.c. */
+int gw_act_payload(const struct gw_bot *bot, const struct gw_act *req, const char **ret_kind,
+                   cJSON **ret_payload, struct mw_error *err);
 /* Ends what waits: of one bot, or of all (NULL). */
 void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why);
 

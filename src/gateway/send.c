@@ -1,5 +1,5 @@
 /*
- * gw_send: resolve where to, commit to the outbox, wait for the delivery.
+ * gw_send and gw_act: resolve where to, commit to the outbox, wait for the delivery.
  *
  *   root given?  -> the journal knows the post, or ask the server -> channel and thread root
  *   channel name -> ask the server (an id is taken as it is)
@@ -20,7 +20,9 @@ struct gw_pending_send {
     struct gw *gw;
     struct gw_bot *bot;
     enum stage stage;
-    bool dropped; /* answered; only a callback is still to come */
+    bool dropped;       /* answered; only a callback is still to come */
+    const char *effect; /* of gw_act, on the post `root`; NULL = a message */
+    cJSON *payload;     /* of the effect */
     char *channel, *root, *text, *key;
     char **files;
     cJSON *props;
@@ -30,6 +32,7 @@ struct gw_pending_send {
     void *userdata;
 
     char channel_id[64], root_id[64];
+    char post_id[64]; /* that an effect is on */
     size_t parts, left;
     char **post_ids; /* by part; NULL until delivered */
     bool existed;
@@ -51,6 +54,7 @@ static void send_free(struct gw_pending_send *p)
     free(p->text);
     free(p->key);
     cJSON_Delete(p->props);
+    cJSON_Delete(p->payload);
     free(p);
 }
 
@@ -96,22 +100,28 @@ static void answer_no_memory(struct gw_pending_send *p)
 
 /* ---- Delivered ---- */
 
+/* The post that came of it, or that it is about; NULL = not known yet. */
+static const char *result_post(const struct gw_pending_send *p)
+{
+    if (p->effect)
+        return p->post_id[0] ? p->post_id : NULL;
+    return p->post_ids ? p->post_ids[0] : NULL;
+}
+
 static char *permalink(const struct gw_pending_send *p)
 {
     const struct mm_client *c = p->bot->client;
     const struct mm_channel_info *ch = c ? mm_cached_channel(c, p->channel_id) : NULL;
     const struct mm_team_info *team = ch && ch->team_id[0] ? mm_cached_team(c, ch->team_id) : NULL;
 
-    return c && p->post_ids && p->post_ids[0]
-               ? mm_permalink(c, team ? team->name : "", p->post_ids[0])
-               : NULL;
+    return c && result_post(p) ? mm_permalink(c, team ? team->name : "", result_post(p)) : NULL;
 }
 
 static int fill_result(const struct gw_pending_send *p, cJSON *o)
 {
     MW_AUTOFREE char *link = permalink(p);
 
-    if (p->post_ids && p->post_ids[0] && mw_json_add_str(o, "post_id", p->post_ids[0]))
+    if (result_post(p) && mw_json_add_str(o, "post_id", result_post(p)))
         return -ENOMEM;
     if (p->post_ids && p->parts > 1) {
         MW_AUTOJSON *ids = cJSON_CreateArray();
@@ -220,7 +230,7 @@ struct part_state {
     bool found, ended, sent;
     char *post_id, *error;
     size_t parts;
-    char channel_id[64];
+    char kind[32], channel_id[64], on_post[64];
 };
 
 static bool read_part(const struct mw_outbox *o, void *userdata)
@@ -234,9 +244,12 @@ static bool read_part(const struct mw_outbox *o, void *userdata)
     st->post_id = strdup(o->result_id);
     st->error = strdup(o->error);
     st->parts = 1;
+    snprintf(st->kind, sizeof(st->kind), "%s", o->kind);
     snprintf(st->channel_id, sizeof(st->channel_id), "%s", o->channel_id);
-    if (!mw_json_parse(o->payload, strlen(o->payload), &payload, NULL))
+    if (!mw_json_parse(o->payload, strlen(o->payload), &payload, NULL)) {
         st->parts = (size_t)MW_MAX(mw_json_i64(payload, "parts", 1), 1);
+        snprintf(st->on_post, sizeof(st->on_post), "%s", mw_json_str_or(payload, "post_id", ""));
+    }
     return false;
 }
 
@@ -303,6 +316,31 @@ static void on_committed(const struct mw_tx_result *r, void *userdata)
     gw_reap_later(bot->gw);
 }
 
+/* The one row of an effect. */
+static int effect_add(struct mw_tx *tx, struct gw_pending_send *p, const char *conversation)
+{
+    MW_AUTOFREE char *payload = NULL;
+
+    if (mw_json_add_str(p->payload, "post_id", p->post_id))
+        return -ENOMEM;
+    payload = mw_json_print(p->payload);
+    if (!payload)
+        return -ENOMEM;
+    const struct mw_outbox row = {
+        .bot = p->bot->name,
+        .key = p->key,
+        .kind = p->effect,
+        .conversation = conversation,
+        .channel_id = p->channel_id,
+        .payload = payload,
+        .state = MW_OUTBOX_PENDING,
+        .result_id = "",
+        .error = "",
+    };
+    p->parts = 1;
+    return mw_tx_outbox_add(tx, &row);
+}
+
 static void commit(struct gw_pending_send *p)
 {
     struct mm_server_info info = {.max_post_chars = 4000};
@@ -324,7 +362,8 @@ static void commit(struct gw_pending_send *p)
         .max_chars = info.max_post_chars,
     };
 
-    if (!conversation || !tx || gw_post_add(tx, &post, &p->parts)) {
+    if (!conversation || !tx ||
+        (p->effect ? effect_add(tx, p, conversation) : gw_post_add(tx, &post, &p->parts))) {
         mw_tx_free(tx);
         p->stage = WAITING;
         answer_no_memory(p);
@@ -360,8 +399,10 @@ static bool still_wanted(struct gw_pending_send *p, const struct mm_result *r)
     return false;
 }
 
-static void place(struct gw_pending_send *p, const char *channel_id, const char *root_id)
+static void place(struct gw_pending_send *p, const char *channel_id, const char *root_id,
+                  const char *post_id)
 {
+    snprintf(p->post_id, sizeof(p->post_id), "%s", post_id);
     snprintf(p->channel_id, sizeof(p->channel_id), "%s", channel_id);
     snprintf(p->root_id, sizeof(p->root_id), "%s", root_id);
     if (!p->channel_id[0]) {
@@ -381,7 +422,7 @@ static void on_channel(struct mm_result *r, void *userdata)
         const char *root = mw_json_str_or(r->body, "root_id", "");
 
         place(p, mw_json_str_or(r->body, "channel_id", ""),
-              root[0] ? root : mw_json_str_or(r->body, "post_id", ""));
+              root[0] ? root : mw_json_str_or(r->body, "post_id", ""), "");
     }
 }
 
@@ -392,9 +433,9 @@ static void on_post(struct mm_result *r, void *userdata)
     /* Replies carry the thread's root; the server refuses a reply's id as a root. */
     if (still_wanted(p, r)) {
         const char *root = mw_json_str_or(r->body, "root_id", "");
+        const char *id = mw_json_str_or(r->body, "id", "");
 
-        place(p, mw_json_str_or(r->body, "channel_id", ""),
-              root[0] ? root : mw_json_str_or(r->body, "id", ""));
+        place(p, mw_json_str_or(r->body, "channel_id", ""), root[0] ? root : id, id);
     }
 }
 
@@ -425,11 +466,11 @@ static void resolve(struct gw_pending_send *p)
     if (p->root && mw_id_valid(p->root))
         mw_store_events(p->gw->store, &f, take_post, &known, NULL);
     if (known.channel_id[0]) {
-        place(p, known.channel_id, known.root_id);
+        place(p, known.channel_id, known.root_id, p->root);
         return;
     }
     if (!p->root && mw_id_valid(p->channel)) {
-        place(p, p->channel, "");
+        place(p, p->channel, "", "");
         return;
     }
     if (!p->bot->client) {
@@ -456,7 +497,17 @@ static bool known_key(struct gw_pending_send *p)
     free(st.error);
     if (rc || !st.found)
         return false;
+    if (!mw_streq(st.kind, p->effect ? p->effect : "post")) {
+        MW_AUTOFREE char *sentence = mw_asprintf("the key \"%s\" was used before for something "
+                                                 "else (%s): choose another one",
+                                                 p->key, st.kind);
+
+        p->stage = WAITING;
+        answer_error(p, GW_BAD_PARAMS, sentence ? sentence : "the key was used before");
+        return true;
+    }
     p->existed = true;
+    snprintf(p->post_id, sizeof(p->post_id), "%s", st.on_post);
     p->parts = st.parts;
     snprintf(p->channel_id, sizeof(p->channel_id), "%s", st.channel_id);
     wait_for_rows(p);
@@ -523,41 +574,75 @@ static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char 
     mw_error_reset(&reply.err);
 }
 
-void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb cb, void *userdata)
+/* A request without its content yet; NULL when the caller was told why not. */
+static struct gw_pending_send *begin(struct gw *gw, struct gw_bot *bot, int64_t wait_ms, gw_cb cb,
+                                     void *userdata)
 {
-    MW_AUTOERROR err = MW_ERROR_INIT;
     struct gw_pending_send *p;
-    int rc = -ENOMEM;
 
     if (gw->stopping || gw->n_sends >= GW_MAX_SENDS) {
         reply_error(cb, userdata, GW_OFFLINE,
                     gw->stopping ? "the daemon is stopping" : "too many messages are waiting");
-        return;
+        return NULL;
     }
     p = calloc(1, sizeof(*p));
-    if (p) {
-        p->gw = gw;
-        p->bot = bot;
-        p->cb = cb;
-        p->userdata = userdata;
-        p->wait_ms = req->wait_ms > 0 ? req->wait_ms : DEFAULT_WAIT_MS;
-        rc = copy_request(p, req, &err);
-        if (!rc)
-            rc = mw_timer_new(gw->loop, on_timer, p, &p->timer);
+    if (!p) {
+        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        return NULL;
     }
+    p->gw = gw;
+    p->bot = bot;
+    p->cb = cb;
+    p->userdata = userdata;
+    p->wait_ms = wait_ms > 0 ? wait_ms : DEFAULT_WAIT_MS;
+    return p;
+}
+
+/* The content is there (rc 0), or not. */
+static void start(struct gw_pending_send *p, int rc, bool own_key, const struct mw_error *err)
+{
+    if (!rc)
+        rc = mw_timer_new(p->gw->loop, on_timer, p, &p->timer);
     if (rc) {
+        gw_cb cb = p->cb;
+        void *userdata = p->userdata;
+
         send_free(p);
         reply_error(cb, userdata, rc > 0 || rc == -EINVAL ? GW_BAD_PARAMS : GW_INTERNAL,
-                    rc == -ENOMEM ? "out of memory" : mw_error_text(&err));
+                    rc == -ENOMEM ? "out of memory" : mw_error_text(err));
         return;
     }
-    p->next = gw->sends;
-    gw->sends = p;
-    gw->n_sends++;
+    p->next = p->gw->sends;
+    p->gw->sends = p;
+    p->gw->n_sends++;
     mw_timer_start(p->timer, p->wait_ms);
-    if (req->key && known_key(p))
+    if (!own_key || !known_key(p))
+        resolve(p);
+}
+
+void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb cb, void *userdata)
+{
+    struct gw_pending_send *p = begin(gw, bot, req->wait_ms, cb, userdata);
+    MW_AUTOERROR err = MW_ERROR_INIT;
+
+    if (p)
+        start(p, copy_request(p, req, &err), req->key != NULL, &err);
+}
+
+void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb cb, void *userdata)
+{
+    struct gw_pending_send *p = begin(gw, bot, req->wait_ms, cb, userdata);
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    char id[MW_ID_SIZE];
+    int rc;
+
+    if (!p)
         return;
-    resolve(p);
+    rc = gw_act_payload(bot, req, &p->effect, &p->payload, &err);
+    if (!rc && ((!req->key && mw_id_new(id)) || mw_str_set(&p->root, req->post) ||
+                mw_str_set(&p->key, req->key ? req->key : id)))
+        rc = -ENOMEM;
+    start(p, rc, req->key != NULL, &err);
 }
 
 void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why)

@@ -72,6 +72,20 @@ void rpc_conn_write(struct rpc_conn *conn, const void *data, size_t len);
 void rpc_conn_kill(struct rpc_conn *conn);
 bool rpc_conn_full(const struct rpc_conn *conn);
 
+/* ---- The tables of methods, by area ---- */
+
+#define RPC_BOT_PARAM                                                                              \
+    {                                                                                              \
+        .name = "bot", .type = RPC_STRING,                                                         \
+        .doc = "Name of the bot. May be left out when there is only one."                          \
+    }
+extern const struct rpc_method_table rpc_methods_post;
+
+/* The bot that the parameters name; NULL when the call was answered. */
+struct gw_bot *rpc_call_bot(struct rpc_call *call, const cJSON *params);
+/* A gw_cb that answers the call given as userdata. */
+void rpc_call_on_reply(struct gw_reply *reply, void *call);
+
 /* ---- history.c ---- */
 void rpc_history(struct rpc_call *call, const cJSON *params);
 /* Reads an array of kinds into a bit set. Returns 0, or 1 with a sentence. */

@@ -33,85 +33,6 @@ static void run_methods(struct rpc_call *call, const cJSON *params)
     rpc_call_json(call, rpc_methods_json());
 }
 
-static void on_sent(struct gw_reply *reply, void *userdata)
-{
-    rpc_call_reply(userdata, reply);
-}
-
-#define FILES_MAX 10 /* what Mattermost takes with one post */
-
-/* What `send` and `reply` have in common. */
-static void send_post(struct rpc_call *call, const cJSON *params, const char *channel,
-                      const char *root, const char *root_param)
-{
-    const char *files[FILES_MAX + 1] = {NULL};
-    const cJSON *item, *props = mw_json_obj(params, "props");
-    MW_AUTOFREE char *props_text = props ? mw_json_print(props) : NULL;
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    const char *text = mw_json_str(params, "text");
-    struct gw_bot *bot;
-    size_t n = 0;
-
-    if (!channel && !root) {
-        rpc_call_param_error(call, "channel", "`send` needs `channel` (or `root`)");
-        return;
-    }
-    if (channel && !*channel) {
-        rpc_call_param_error(call, "channel", "`channel` is empty");
-        return;
-    }
-    if (root && !*root) {
-        rpc_call_param_error(call, root_param, "the post to answer is empty");
-        return;
-    }
-    cJSON_ArrayForEach(item, mw_json_arr(params, "files"))
-    {
-        if (n == FILES_MAX) {
-            rpc_call_param_error(call, "files", "a post takes 10 files at the most");
-            return;
-        }
-        if (item->valuestring[0] != '/') {
-            rpc_call_param_error(call, "files", "`files` must be absolute paths");
-            return;
-        }
-        files[n++] = item->valuestring;
-    }
-    if ((!text || !*text) && n == 0) {
-        rpc_call_param_error(call, "text", "there is nothing to send: `text` is empty");
-        return;
-    }
-    if (props && !props_text) {
-        rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
-        return;
-    }
-    bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
-    if (!bot) {
-        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
-        return;
-    }
-    gw_send(rpc_call_gw(call), bot,
-            &(struct gw_send){
-                .channel = channel,
-                .root = root,
-                .text = text ? text : "",
-                .files = n ? files : NULL,
-                .props = props_text,
-                .key = mw_json_str(params, "key"),
-                .wait_ms = rpc_param_duration(params, "wait", 0),
-            },
-            on_sent, call);
-}
-
-static void run_send(struct rpc_call *call, const cJSON *params)
-{
-    send_post(call, params, mw_json_str(params, "channel"), mw_json_str(params, "root"), "root");
-}
-
-static void run_reply(struct rpc_call *call, const cJSON *params)
-{
-    send_post(call, params, NULL, mw_json_str(params, "post"), "post");
-}
-
 static cJSON *problems_json(const struct gw_problems *problems)
 {
     MW_AUTOJSON *all = cJSON_CreateArray();
@@ -161,51 +82,6 @@ static void run_reload(struct rpc_call *call, const cJSON *params)
 }
 
 /* ---- The table ---- */
-
-#define BOT_PARAM                                                                                  \
-    {                                                                                              \
-        .name = "bot", .type = RPC_STRING,                                                         \
-        .doc = "Name of the bot. May be left out when there is only one."                          \
-    }
-#define POST_PARAMS                                                                                \
-    {.name = "text",                                                                               \
-     .type = RPC_STRING,                                                                           \
-     .doc = "The message, Markdown. Needed unless there are files. A text that is longer than "    \
-            "the server takes becomes several posts."},                                            \
-        {.name = "files",                                                                          \
-         .type = RPC_STRINGS,                                                                      \
-         .doc = "Absolute paths of files, which the daemon reads; 10 at the most."},               \
-        {.name = "props", .type = RPC_OBJECT, .doc = "The post's props, such as attachments."},    \
-        {.name = "key",                                                                            \
-         .type = RPC_STRING,                                                                       \
-         .doc = "Idempotence key of your choice: a second call with the same key posts nothing "   \
-                "and returns the first one's result."},                                            \
-    {                                                                                              \
-        .name = "wait", .type = RPC_DURATION,                                                      \
-        .doc = "How long to wait for the delivery, 15 s unless given. When it takes longer the "   \
-               "error `pending` comes and the message is delivered later."                         \
-    }
-
-static const struct rpc_param send_params[] = {
-    BOT_PARAM,
-    {.name = "channel",
-     .type = RPC_STRING,
-     .doc = "Where to: a channel's id, name, `~name` or `team/name`, or `@user` for a direct "
-            "message. Needed unless `root` is given."},
-    {.name = "root",
-     .type = RPC_STRING,
-     .doc = "Id or permalink of a post: the message goes into its thread."},
-    POST_PARAMS,
-};
-
-static const struct rpc_param reply_params[] = {
-    BOT_PARAM,
-    {.name = "post",
-     .type = RPC_STRING,
-     .required = true,
-     .doc = "Id or permalink of the post to answer, in its thread."},
-    POST_PARAMS,
-};
 
 static const struct rpc_param history_params[] = {
     {.name = "bot", .type = RPC_STRING, .doc = "Only events of this bot."},
@@ -309,18 +185,6 @@ static const struct rpc_method methods[] = {
                "`handlers`, `outbox`, "
                "`consumers`.",
      .run = run_status},
-    {.name = "send",
-     .doc = "Posts a message. It is written to the outbox first, so it survives a crash and is "
-            "posted once.",
-     RPC_PARAMS(send_params),
-     .result = "An object: `post_id`, `channel_id`, `permalink`, `key`; `existed` when the key was "
-               "known; `post_ids` when the text became several posts.",
-     .run = run_send},
-    {.name = "reply",
-     .doc = "Answers a post in its thread.",
-     RPC_PARAMS(reply_params),
-     .result = "As for `send`.",
-     .run = run_reply},
     {.name = "history",
      .doc = "Lists events of the journal, the newest ones that fit, oldest first.",
      RPC_PARAMS(history_params),
@@ -370,6 +234,7 @@ static const struct rpc_method_table first_table = RPC_METHOD_TABLE(methods);
 /* In the order of the reference. */
 static const struct rpc_method_table *const tables[] = {
     &first_table,
+    &rpc_methods_post,
 };
 
 size_t rpc_method_count(void)

@@ -98,6 +98,23 @@ void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb
     gw->waiting[gw->n_waiting++].userdata = userdata;
 }
 
+void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb cb, void *userdata)
+{
+    fail_msg("no test calls this");
+}
+
+void gw_typing(struct gw *gw, struct gw_bot *bot, const char *channel, const char *root, gw_cb cb,
+               void *userdata)
+{
+    fail_msg("no test calls this");
+}
+
+void gw_ephemeral(struct gw *gw, struct gw_bot *bot, const struct gw_ephemeral *req, gw_cb cb,
+                  void *userdata)
+{
+    fail_msg("no test calls this");
+}
+
 /* The oldest one ends. */
 static void send_ends(struct gw *gw, enum gw_code code, const char *text)
 {

@@ -76,6 +76,21 @@ static void call_send(struct rpc_call *call, int r)
     call_free(call);
 }
 
+struct gw_bot *rpc_call_bot(struct rpc_call *call, const cJSON *params)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_bot *bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
+
+    if (!bot)
+        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
+    return bot;
+}
+
+void rpc_call_on_reply(struct gw_reply *reply, void *call)
+{
+    rpc_call_reply(call, reply);
+}
+
 struct gw *rpc_call_gw(const struct rpc_call *call)
 {
     return call->conn->server->params.gw;
