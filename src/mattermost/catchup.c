@@ -93,7 +93,7 @@ static void on_timer(uv_timer_t *timer)
 
     if (cu->listed)
         step(cu);
-    else if (cu->running == 0)
+    else if (cu->running == 0) /* also woken by the end of a pause */
         list(cu);
 }
 
@@ -107,6 +107,8 @@ static void wake(struct mm_catchup *cu, int64_t ms)
 static void end(struct mm_catchup *cu, enum mm_outcome outcome, const struct mw_error *err,
                 int64_t retry_after_ms)
 {
+    if (cu->dead)
+        return;
     cu->dead = true;
     uv_timer_stop(&cu->timer);
     mm_cancel(cu->p.client, cu);
@@ -146,7 +148,11 @@ static int compare_items(const void *a, const void *b)
 
 static void give(struct mm_catchup *cu, struct mm_item *item)
 {
-    cu->p.ops->on_item(item, cu->p.userdata);
+    /* The owner may have freed the run when it got the one before. */
+    if (cu->dead)
+        mm_item_free(item);
+    else
+        cu->p.ops->on_item(item, cu->p.userdata);
 }
 
 /* Only now that the owner has the items: those of a run that ends early are fetched again. */
@@ -166,6 +172,8 @@ static void note_fetched(struct mm_catchup *cu, const struct channel *ch)
 
 static void cover(struct mm_catchup *cu, const struct channel *ch)
 {
+    if (cu->dead)
+        return;
     note_fetched(cu, ch);
     /* A sweep that found nothing has nothing to say. */
     if (ch->sweep && !ch->found)
@@ -535,6 +543,8 @@ static void step(struct mm_catchup *cu)
         return;
     if (!cu->posts_done) {
         flush_merge(cu);
+        if (cu->dead)
+            return;
         cu->posts_done = true;
         /* Goes on from the loop, as the owner may free the run in here. */
         wake(cu, 0);

@@ -525,7 +525,9 @@ static void test_pause(void **state)
 static bool noticed_deafness(struct owner *o)
 {
     if (o->waits == 0 && strlen(o->log) >= 14 * o->f->n_posts)
-        fake_add(o->f, OPS, ADA, "unheard", mm_client_server_now(o->f->client));
+        fake_add(o->f, OPS, ADA, "unheard",
+                 MW_MAX(mm_client_server_now(o->f->client),
+                        o->f->n_posts ? o->f->posts[o->f->n_posts - 1].create_at + 1 : 0));
     return o->waits > 0;
 }
 

@@ -37,7 +37,8 @@ struct fake {
     struct mw_httpd *httpd;
     uint16_t port;
     struct mm_client *client;
-    struct mw_timer *alarm; /* a test that hangs ends here */
+    struct mw_timer *alarm; /* ticks while a test waits: one that hangs ends here */
+    unsigned ticks;
 
     struct fake_post *posts; /* oldest first */
     size_t n_posts;
@@ -76,7 +77,8 @@ int fake_teardown(void **state);
 /* Turns the loop until `cond` holds. */
 #define FAKE_UNTIL(f, cond)                                                                        \
     do {                                                                                           \
-        mw_timer_start((f)->alarm, 20000);                                                         \
+        (f)->ticks = 0;                                                                            \
+        mw_timer_start((f)->alarm, 10);                                                            \
         while (!(cond))                                                                            \
             uv_run(&(f)->loop, UV_RUN_ONCE);                                                       \
         mw_timer_stop((f)->alarm);                                                                 \
