@@ -62,6 +62,8 @@ struct cli_verb_table {
     }
 extern const struct cli_verb_table cli_verbs_post;
 extern const struct cli_verb_table cli_verbs_read;
+extern const struct cli_verb_table cli_verbs_channel;
+extern const struct cli_verb_table cli_verbs_people;
 /* All verbs in the order of the help. */
 size_t cli_verb_count(void);
 const struct cli_verb *cli_verb_at(size_t i);

@@ -125,6 +125,8 @@ static const struct cli_verb_table *const tables[] = {
     &daemon_table,
     &cli_verbs_post,
     &cli_verbs_read,
+    &cli_verbs_channel,
+    &cli_verbs_people,
     &setup_table,
 };
 

@@ -372,16 +372,48 @@ static void finish_with_user(struct resolve_op *o, const cJSON *json)
     mm_op_finish_body(&o->op, user_answer(mm_cached_user(o->op.c, user.id)));
 }
 
+/* The names that the server offers for the first letters. */
+static void on_near_users(struct mm_result *r, void *userdata)
+{
+    struct resolve_op *o = userdata;
+    const cJSON *item;
+    const char *near;
+
+    if (r->outcome == MM_CANCELED) {
+        mm_op_finish(&o->op, r);
+        return;
+    }
+    cJSON_ArrayForEach(item, mw_json_arr(r->body, "users"))
+    {
+        const char *name = mw_json_str_or(item, "username", "");
+
+        if (*name && (mw_str_distance(o->ref.name, name) <= 2 || strstr(name, o->ref.name)))
+            mw_buf_printf(&o->near, "%s@%s", o->near.len ? ", " : "", name);
+    }
+    near = mw_buf_str(&o->near);
+    mm_op_fail(&o->op, MM_NOT_FOUND, -ENOENT, "there is no user @%s%s%s", o->ref.name,
+               *near ? "; near names: " : "", near);
+}
+
 static void on_user_by_name(struct mm_result *r, void *userdata)
 {
     struct resolve_op *o = userdata;
+    char first[3];
+    MW_AUTOFREE char *escaped = NULL, *path = NULL;
 
-    if (r->outcome == MM_OK)
+    if (r->outcome == MM_OK) {
         finish_with_user(o, r->body);
-    else if (r->outcome == MM_NOT_FOUND)
-        mm_op_fail(&o->op, MM_NOT_FOUND, -ENOENT, "there is no user @%s", o->ref.name);
-    else
+        return;
+    }
+    if (r->outcome != MM_NOT_FOUND) {
         mm_op_finish(&o->op, r);
+        return;
+    }
+    snprintf(first, sizeof(first), "%.2s", o->ref.name);
+    escaped = mm_url_escape(first);
+    if (escaped)
+        path = mw_asprintf("/users/autocomplete?name=%s&limit=100", escaped);
+    go_on(o, "GET", path, NULL, on_near_users);
 }
 
 static void ask_user_by_name(struct resolve_op *o)

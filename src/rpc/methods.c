@@ -235,6 +235,7 @@ static const struct rpc_method_table first_table = RPC_METHOD_TABLE(methods);
 static const struct rpc_method_table *const tables[] = {
     &first_table,
     &rpc_methods_post,
+    &rpc_directory_methods,
 };
 
 size_t rpc_method_count(void)

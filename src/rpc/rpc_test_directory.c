@@ -1,0 +1,23 @@
+/* Of the gateway, what the server's own tests do without: the directory. */
+#include "gateway/directory.h"
+
+static void refuse(gw_cb cb, void *userdata)
+{
+    struct gw_reply reply = {.code = GW_OFFLINE};
+
+    mw_error_set(&reply.err, 1, "there is no server in this test");
+    cb(&reply, userdata);
+    mw_error_reset(&reply.err);
+}
+
+#define REFUSED(name, ...)                                                                         \
+    void name(struct gw *gw, struct gw_bot *bot, ##__VA_ARGS__, gw_cb cb, void *userdata)          \
+    {                                                                                              \
+        refuse(cb, userdata);                                                                      \
+    }
+REFUSED(gw_channels, const char *team, bool all)
+REFUSED(gw_channel_change, const struct gw_channel_change *change)
+REFUSED(gw_users, const struct gw_users_query *query)
+REFUSED(gw_user, const char *name)
+REFUSED(gw_teams)
+REFUSED(gw_groups)
