@@ -328,7 +328,7 @@ static int start(struct mw_process *p, uv_loop_t *loop, const struct mw_process_
     if (params->input_len) {
         p->input = malloc(params->input_len);
         if (!p->input)
-            return -ENOMEM;
+            return mw_error_set(err, -ENOMEM, "out of memory");
         memcpy(p->input, params->input, params->input_len);
         p->input_len = params->input_len;
     }
