@@ -100,29 +100,92 @@ test('a channel that the bot was added to while away is heard', async (t) => {
 });
 
 test('the poll transport hears the same', async (t) => {
-  await daemonFor(t, { transport: 'poll', poll_interval: '200ms' });
+  await daemonFor(t, { transport: 'poll', poll_interval: '500ms' });
   await assertAnsweredOnce(await say(world.channel, 5, 'polled'));
 });
 
-test('more posts than one page or one answer of the server holds', sandboxOnly, async (t) => {
-  const daemon = await daemonFor(t);
-  await assertAnsweredOnce(await say(world.channel, 1, 'start'));
+test('more posts than one answer of the server holds', sandboxOnly, async (t) => {
+  const daemon = await daemonFor(t, { handler: undefined });
   await daemon.stop();
-  await server.control('/flood', { channel_id: world.channel.id, user_id: ann.user.id, count: 1500 });
+  await server.control('/flood', { channel_id: world.channel.id, user_id: ann.user.id, count: 2500 });
+  const last = await ann.post(world.channel, 'behind the flood');
   await daemon.start();
-  const history = () => daemon.cli('history', '--channel', world.channel.id, '--limit', '5000', '--json');
-  await ann.hears((p) => p.user_id === bot.id && p.message.startsWith('re: ') && p.root_id, 'answers');
-  await assertAnsweredOnce(await say(world.channel, 1, 'end'));
-  const texts = (await history()).json.filter((e) => e.kind === 'post' && e.user_id === ann.user.id);
-  assert.equal(texts.length, 1500 + 1 + 2 + 2 - 1 + (texts.length - 1504));
+  const stream = daemon.spawn('stream', '--since', '0', '--kind', 'post');
+  t.after(() => stream.stop('SIGINT'));
+  await stream.line((l) => l.includes(last.id), 'the last post');
+  const events = stream.stdout.items.map((l) => JSON.parse(l)).filter((e) => e.channel_id === world.channel.id);
+  assert.equal(events.length, 2501);
+  assert.equal(new Set(events.map((e) => e.post_id)).size, 2501);
+  for (let i = 1; i < events.length; i++) assert.ok(events[i - 1].at <= events[i].at, 'in the order of the channel');
 });
 
-test('server restart: sockets reset, queues forgotten', sandboxOnly, async (t) => {
+// What breaks a connection, and that nothing is lost by it.
+const breaks = {
+  'a TCP reset': () => server.control('/sockets', { action: 'reset', user: bot.id }),
+  'an end without a close frame': () => server.control('/sockets', { action: 'drop', user: bot.id }),
+  'a close frame': () => server.control('/sockets', { action: 'close', user: bot.id, at: 1001 }),
+  'a frame that is cut in the middle': async () => {
+    await server.control('/sockets', { action: 'cut', user: bot.id, at: 100 });
+    await ann.post(world.channel, 'cut');
+  },
+  'a gap in the sequence': () => server.control('/sockets', { action: 'skip', user: bot.id, count: 3 }),
+  'a hello with another id': () => server.control('/sockets', { action: 'hello', user: bot.id }),
+  'a connection that the server forgot': () => server.control('/sockets', { action: 'lose', user: bot.id }),
+  'a restart of the server': () => server.control('/restart', {}),
+};
+for (const [name, breakIt] of Object.entries(breaks)) {
+  test(`${name} loses nothing`, sandboxOnly, async (t) => {
+    await daemonFor(t);
+    await assertAnsweredOnce(await say(world.channel, 2, `${name}, before`));
+    await breakIt();
+    await assertAnsweredOnce(await say(world.channel, 5, `${name}, after`));
+  });
+}
+
+test('upgrades that are refused by a proxy are waited out', sandboxOnly, async (t) => {
+  const daemon = await daemonFor(t);
+  await server.control('/upgrades', { action: 'refuse', status: 502, body: '<html>bad gateway</html>', count: 2 });
+  await server.control('/sockets', { action: 'lose', user: bot.id });
+  await daemon.state('helper', 'waiting');
+  await assertAnsweredOnce(await say(world.channel, 3, 'behind the proxy'));
+});
+
+test('a server that hangs up at once is not stormed', sandboxOnly, async (t) => {
   await daemonFor(t);
-  await assertAnsweredOnce(await say(world.channel, 1, 'calm'));
-  await server.control('/sockets/freeze', { user_id: bot.id });
-  const during = await say(world.channel, 5, 'unheard');
-  await server.control('/sockets/forget', { user_id: bot.id });
-  await server.control('/sockets/reset', { user_id: bot.id });
-  await assertAnsweredOnce(during);
+  await server.control('/upgrades', { action: 'hang_up', count: 3 });
+  await server.control('/sockets', { action: 'lose', user: bot.id });
+  await assertAnsweredOnce(await say(world.channel, 3, 'hung up on'));
+});
+
+// What may happen to the post of an answer, and that it is there once in the end.
+const answers = {
+  'a 500 before it was stored': { action: 'fail', status: 500 },
+  'a 503 with Retry-After': { action: 'fail', status: 503, retry_after: 1 },
+  'a 429': { action: 'fail', status: 429, retry_after: 1, content_type: 'text/plain', body: 'limit exceeded' },
+  'stored, then a 500': { action: 'store_fail', status: 500 },
+  'stored, then a 504 with HTML': { action: 'store_fail', status: 504, content_type: 'text/html', body: '<html>' },
+  'stored, the answer cut': { action: 'cut', at: 20 },
+  'stored, no answer': { action: 'abort' },
+};
+for (const [name, rule] of Object.entries(answers)) {
+  test(`an answer is posted once: ${name}`, sandboxOnly, async (t) => {
+    await daemonFor(t);
+    await assertAnsweredOnce(await say(world.channel, 1, `${name}, before`));
+    const { id } = await server.control('/rules', { method: 'POST', path: '/api/v4/posts', skip: 1, ...rule });
+    // The rule lets this post of a person pass (skip) and meets the answer to it.
+    const [post] = await say(world.channel, 1, name);
+    await server.control(`/wait?rule=${id}&hits=1`);
+    await assertAnsweredOnce([post]);
+  });
+}
+
+test('a revoked token is a state; given back, what was missed is answered', sandboxOnly, async (t) => {
+  const daemon = await daemonFor(t);
+  await server.control('/tokens', { action: 'revoke', user: bot.id });
+  await daemon.state('helper', 'unauthorized');
+  const missed = await say(world.channel, 2, 'while locked out');
+  await server.control('/tokens', { action: 'restore', user: bot.id });
+  // The daemon asks again slowly by itself; a person who gave the token back says so.
+  assert.equal((await daemon.cli('reload')).code, 0);
+  await assertAnsweredOnce(missed);
 });
