@@ -100,7 +100,10 @@ export class Daemon {
     try {
       if (this.program) await this.stop();
     } finally {
-      if (process.env.KEEP_FOLDERS) console.error(`kept ${this.folder}`);
+      if (process.env.KEEP_FOLDERS) {
+        await writeFile(path.join(this.folder, 'log'), this.program?.text.stderr ?? '');
+        console.error(`kept ${this.folder}`);
+      }
       else await rm(this.folder, { recursive: true, force: true });
     }
   }
