@@ -247,8 +247,10 @@ static void on_state(struct mm_session *s, enum mm_session_state state, const ch
         gw_sender_retry(bot->sender);
         break;
     case MM_SESSION_WAITING:
-    case MM_SESSION_UNAUTHORIZED:
         report_connection(bot, -1);
+        break;
+    case MM_SESSION_UNAUTHORIZED:
+        report_connection(bot, -2);
         break;
     case MM_SESSION_CONNECTING:
     case MM_SESSION_STOPPED:

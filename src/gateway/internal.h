@@ -58,7 +58,7 @@ struct gw_bot {
     enum mm_session_state state;
     char *reason; /* why it is not online; NULL = none */
     int64_t since;
-    int reported; /* last CONNECTION event: 0 none yet, 1 online, -1 offline */
+    int reported; /* last CONNECTION event: 0 none yet, 1 online, -1 offline, -2 unauthorized */
     int64_t synced_stored;
     bool waits_for_names, waits_for_store; /* the session is paused */
 

@@ -131,7 +131,11 @@ const breaks = {
   'a gap in the sequence': () => server.control('/sockets', { action: 'skip', user: bot.id, count: 3 }),
   'a hello with another id': () => server.control('/sockets', { action: 'hello', user: bot.id }),
   'a connection that the server forgot': () => server.control('/sockets', { action: 'lose', user: bot.id }),
-  'a restart of the server': () => server.control('/restart', {}),
+  'a restart of the server': async () => {
+    await server.control('/restart', {});
+    ann.close();
+    await ann.listen(); // she lost her connection, too
+  },
 };
 for (const [name, breakIt] of Object.entries(breaks)) {
   test(`${name} loses nothing`, sandboxOnly, async (t) => {
