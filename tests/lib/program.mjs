@@ -86,6 +86,7 @@ export async function run(file, args, options = {}) {
     stdout: program.text.stdout,
     stderr: program.text.stderr,
     get json() {
+      if (program.text.stdout === '') throw new Error(`${program.name} printed no JSON: ${program.text.stderr}`);
       return JSON.parse(program.text.stdout);
     },
   };

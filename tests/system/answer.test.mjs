@@ -81,7 +81,6 @@ describe('what triggers', () => {
       bots: [botConfig(world, bot, { handler: 'yes', allowed_users: [bob.user.id] })], handlers: handler('yes'),
     });
     assert.equal((await daemon.cli('reload')).code, 0);
-    await daemon.program.stderr.count(2, (l) => l.includes('"message":"online"'), 'online again');
     const now = await bob.post(world.channel, 'and now?');
     await bob.hearsAnswer(bot, now);
   });
