@@ -55,14 +55,13 @@ int rpc_kinds(const cJSON *params, const char *name, unsigned *ret, struct mw_er
 static bool on_row(const struct mw_event *ev, void *userdata)
 {
     struct history *h = userdata;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     char *text;
 
     if (h->bytes > HISTORY_BYTES || h->n + 1 == h->filter.limit) {
         h->more = true;
         return false;
     }
-    mw_buf_init(&b, 0);
     (void)mw_event_write_json(&b, ev, h->raw);
     h->bytes += b.len;
     text = mw_buf_take(&b);
