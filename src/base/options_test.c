@@ -143,7 +143,7 @@ static void test_mistakes(void **state)
 
 static void test_help(void **state)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     size_t longest = 0;
 
     mw_buf_init(&b, 0);
@@ -161,7 +161,7 @@ static void test_help(void **state)
 
 static void test_wrap(void **state)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_buf_wrap(&b, "aaa bbb ccc\nddd \xc3\xa4\xc3\xa4\xc3\xa4 eee", 0, 2, 9), 0);

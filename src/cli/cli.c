@@ -123,7 +123,7 @@ int cli_write_help(struct mw_buf *b, const struct cli_verb *v, unsigned width)
 
 static int print_help(const struct cli_verb *v, FILE *to)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     if (cli_write_help(&b, v, MW_MIN(mw_terminal_width(fileno(to)), 100)) < 0)

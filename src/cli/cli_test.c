@@ -78,7 +78,7 @@ static void test_clean(void **state)
     };
 
     for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
-        MW_AUTOBUF a, b;
+        MW_AUTOBUF a = {0}, b = {0};
 
         mw_buf_init(&a, 0);
         mw_buf_init(&b, 0);
@@ -104,7 +104,7 @@ static void check_event(const char *json, const char *want)
 {
     struct cli cli = {0};
     MW_AUTOJSON *event = cJSON_Parse(json);
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_non_null(event);
@@ -136,7 +136,7 @@ static void test_verbs(void **state)
     for (size_t i = 0; i < cli_verb_count(); i++) {
         const struct cli_verb *v = cli_verb_at(i);
         MW_AUTOFREE struct mw_option *all = cli_merge_options(v);
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         assert_non_null(all);

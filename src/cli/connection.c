@@ -93,7 +93,7 @@ int cli_connect(struct cli *cli, struct cli_conn *ret)
 int cli_request(struct cli_conn *c, int64_t id, const char *method, cJSON *params)
 {
     MW_AUTOJSON *owned = params;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     const char *p;
     size_t left;
 

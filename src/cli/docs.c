@@ -25,7 +25,7 @@ static const struct page {
 int cli_run_docs(struct cli *cli, const void *options, int argc, char **argv)
 {
     const char *group = argc == 2 ? argv[0] : NULL;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     if (argc == 0) {

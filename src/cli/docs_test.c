@@ -8,7 +8,7 @@
 static void check_page(const char *name, int (*write)(struct mw_buf *b))
 {
     MW_AUTOFREE char *path = mw_asprintf("%s/%s.md", DOCS_DIR, name);
-    MW_AUTOBUF made, file;
+    MW_AUTOBUF made = {0}, file = {0};
     FILE *f = fopen(path, "r");
     char chunk[4096];
     size_t n;
@@ -34,7 +34,7 @@ static void test_pages(void **state)
 /* Pipes a page into a program that judges it. */
 static void check_by(const char *command, int (*write)(struct mw_buf *b))
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     FILE *p;
 
     mw_buf_init(&b, 0);
@@ -52,7 +52,7 @@ static void test_shell(void **state)
 
 static void check_names_every_verb(int (*write)(struct mw_buf *b))
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(write(&b), 0);
@@ -74,7 +74,7 @@ static void check_man(int (*write)(struct mw_buf *b))
 {
     static const char *const requests[] = {".TH ",  ".SH ",  ".SS ", ".TP\n", ".PP\n",
                                            ".nf\n", ".fi\n", ".B ",  ".BR "};
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(write(&b), 0);

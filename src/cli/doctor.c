@@ -22,7 +22,7 @@ static void print_line(const struct doctor *d, enum doctor_verdict v, const char
     static const char *const marks[] = {"✓", "!", "✗"}, *const words[] = {"ok  ", "warn", "BAD "};
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     unsigned width = MW_MIN(mw_terminal_width(STDOUT_FILENO), 100);
-    MW_AUTOBUF b, clean;
+    MW_AUTOBUF b = {0}, clean = {0};
 
     mw_buf_init(&b, 0);
     mw_buf_init(&clean, 0);
@@ -71,7 +71,7 @@ void doctor_report(struct doctor *d, enum doctor_verdict v, const char *check, c
 static void check_file_mode(struct doctor *d)
 {
     struct stat st;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     FILE *f;
     size_t n;
 

@@ -221,7 +221,7 @@ int cli_table_add(struct cli_table *t, const char *const *cells, const enum cli_
     if (!line)
         return -ENOMEM;
     for (size_t i = 0; i < t->columns; i++) {
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         if (cli_write_clean(&b, cells[i] ? cells[i] : "", false) < 0 ||

@@ -37,7 +37,7 @@ static cJSON *act_params(const struct cli_act_options *o, const char *post, cons
 int cli_run_edit(struct cli *cli, const void *options, int argc, char **argv)
 {
     const struct cli_act_options *o = options;
-    MW_AUTOBUF text;
+    MW_AUTOBUF text = {0};
     int r;
 
     mw_buf_init(&text, 0);
@@ -95,7 +95,7 @@ int cli_run_ephemeral(struct cli *cli, const void *options, int argc, char **arg
 {
     const struct cli_ephemeral_options *o = options;
     MW_AUTOJSON *params = cJSON_CreateObject();
-    MW_AUTOBUF text;
+    MW_AUTOBUF text = {0};
     int r;
 
     mw_buf_init(&text, 0);

@@ -15,7 +15,7 @@ static enum cli_color state_color(const char *state)
 static void print_trouble(const struct cli *cli, const char *bot, const char *what,
                           const char *sentence)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     mw_buf_printf(&b, "%s%s%s: ", cli_color(cli, CLI_YELLOW), bot, cli_color(cli, CLI_PLAIN));

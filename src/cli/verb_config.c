@@ -74,7 +74,7 @@ int cli_run_rpc(struct cli *cli, const void *options, int argc, char **argv)
 {
     MW_AUTOJSON *params = NULL, *result = NULL;
     MW_AUTOERROR err = MW_ERROR_INIT;
-    MW_AUTOBUF text;
+    MW_AUTOBUF text = {0};
     int r = CLI_DONE;
 
     mw_buf_init(&text, 0);

@@ -94,7 +94,7 @@ static int print_events(const struct cli *cli, const cJSON *events)
 
     cJSON_ArrayForEach(event, events)
     {
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         if (cli_write_event(&b, cli, event) < 0)

@@ -144,7 +144,7 @@ static int run_user(struct cli *cli, const void *options, int argc, char **argv)
     {
         char number[24];
         const char *value = cell(result, item->string, number, sizeof(number));
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         mw_buf_printf(&b, "%-12s", item->string);

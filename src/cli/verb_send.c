@@ -78,7 +78,7 @@ static int post(struct cli *cli, const struct cli_send_options *o, const char *m
                 const char *post_id)
 {
     MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
-    MW_AUTOBUF text;
+    MW_AUTOBUF text = {0};
     int r;
 
     mw_buf_init(&text, 0);

@@ -437,7 +437,7 @@ static int whole_file_problem(struct gw_problems *problems, char *message)
 
 int gw_config_load(const char *path, struct gw_config **ret, struct gw_problems *problems)
 {
-    MW_AUTOBUF text;
+    MW_AUTOBUF text = {0};
     int r;
 
     mw_buf_init(&text, 0);
@@ -483,7 +483,7 @@ char *gw_config_socket(const char *path)
     struct gw_binder b;
     struct fy_node *root, *section = NULL, *node = NULL;
     char *text = NULL, *result = NULL;
-    MW_AUTOBUF file;
+    MW_AUTOBUF file = {0};
 
     mw_buf_init(&file, 0);
     if (read_file(path, &file) < 0 || binder_init(&b, path, &ignored) < 0)

@@ -279,7 +279,7 @@ static void test_handler_equal(void **state)
 static void test_many_problems(void **state)
 {
     MW_AUTOFREE char *found = NULL;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     mw_buf_puts(&b, "bots:\n");

@@ -64,7 +64,7 @@ static void on_teams(struct mm_result *r, void *userdata)
     const char *wanted = d->team;
     struct mw_nearest near = {.name = wanted ? wanted : ""};
     const cJSON *item, *found = NULL;
-    MW_AUTOBUF names;
+    MW_AUTOBUF names = {0};
 
     mw_buf_init(&names, 0);
     if (r->outcome != MM_OK || !cJSON_IsArray(r->body)) {

@@ -78,7 +78,7 @@ static void history_answer(struct history *h)
 {
     struct rpc_call *call = h->call;
     MW_AUTOERROR err = MW_ERROR_INIT;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     int r;
 
     mw_buf_init(&b, 0);

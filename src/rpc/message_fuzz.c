@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MW_AUTOERROR params_err = MW_ERROR_INIT;
     const struct rpc_method *method;
     const char *param = NULL;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     cJSON *tree = NULL;
     int code = 0;
     int r = rpc_request_parse((const char *)data, size, &request, &code, &err);

@@ -689,7 +689,7 @@ static void test_stale_socket(void **state)
 
 static void test_tables(void **state)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     for (size_t i = 0; i < rpc_method_count(); i++) {

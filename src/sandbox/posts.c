@@ -303,7 +303,7 @@ int sb_make_post(struct sb_server *sv, const struct sb_new_post *in, struct sb_p
 {
     struct sb_post *root = NULL, *p;
     MW_AUTOJSON *props = NULL;
-    MW_CLEANUP(mw_map_deinit) struct mw_map mentioned;
+    MW_CLEANUP(mw_map_deinit) struct mw_map mentioned = {0};
     int r;
 
     mw_map_init(&mentioned, NULL);

@@ -88,7 +88,7 @@ static int list_reply(struct list *l, const char *next_id, const char *prev_id, 
 
 static int list_page(struct sb_req *q, const struct sb_channel *c, const struct sb_page_query *pq)
 {
-    MW_CLEANUP(list_deinit) struct list l;
+    MW_CLEANUP(list_deinit) struct list l = {0};
     MW_CLEANUP(sb_page_result_deinit) struct sb_page_result page = {0};
     int r;
 
@@ -118,7 +118,7 @@ int sb_h_channel_posts(struct sb_req *q)
 {
     struct sb_channel *c = sb_path_readable(q, 0);
     struct sb_page_query pq = {0};
-    MW_CLEANUP(list_deinit) struct list empty;
+    MW_CLEANUP(list_deinit) struct list empty = {0};
     bool missing = false;
 
     list_init(&empty, q, false);
@@ -143,7 +143,7 @@ int sb_h_channel_posts(struct sb_req *q)
 int sb_h_channel_pinned(struct sb_req *q)
 {
     struct sb_channel *c = sb_path_readable(q, 0);
-    MW_CLEANUP(list_deinit) struct list l;
+    MW_CLEANUP(list_deinit) struct list l = {0};
     int r = 0;
 
     list_init(&l, q, false);
@@ -213,7 +213,7 @@ static bool beyond(const struct thread_query *t, const struct sb_post *p)
 int sb_h_thread(struct sb_req *q)
 {
     struct sb_post *p = sb_path_post(q, 0), *root;
-    MW_CLEANUP(list_deinit) struct list l;
+    MW_CLEANUP(list_deinit) struct list l = {0};
     struct thread_query t;
     size_t n = 0;
     bool more = false;
@@ -253,7 +253,7 @@ int sb_h_posts_unread(struct sb_req *q)
 {
     struct sb_user *u = sb_path_self(q, 0);
     struct sb_channel *c = u ? sb_path_channel(q, 1) : NULL;
-    MW_CLEANUP(list_deinit) struct list l;
+    MW_CLEANUP(list_deinit) struct list l = {0};
     const struct sb_member *m = c ? sb_member_of(c, u->id) : NULL;
     int64_t before = sb_query_int(q, "limit_before", 60),
             after = sb_query_int(q, "limit_after", 60);
@@ -358,7 +358,7 @@ static int search(struct sb_req *q, const struct sb_team *team)
     const cJSON *body = sb_body(q, "search");
     MW_CLEANUP(sb_terms_deinit) struct sb_terms terms = {0};
     MW_CLEANUP(found_deinit) struct found f = {0};
-    MW_CLEANUP(list_deinit) struct list l;
+    MW_CLEANUP(list_deinit) struct list l = {0};
     int64_t page, per_page;
     size_t it = 0;
     void *v;

@@ -58,7 +58,7 @@ static int64_t disk_free(const char *path)
 static int open_db(const char *path, bool immutable, sqlite3 **ret, struct mw_error *err)
 {
     MW_AUTODB *db = NULL;
-    MW_AUTOBUF uri;
+    MW_AUTOBUF uri = {0};
     int code;
 
     mw_buf_init(&uri, 0);

@@ -58,7 +58,7 @@ static void json_has_every_field(void **state)
 {
     const struct mw_event_field *fields;
     MW_AUTOJSON *json = NULL;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     size_t n;
 
     mw_buf_init(&b, 0);
@@ -84,7 +84,7 @@ static void json_has_every_field(void **state)
 static void json_leaves_out_what_is_empty(void **state)
 {
     const struct mw_event ev = {.kind = MW_EVENT_TYPING, .bot = "b", .text = "", .raw = "{}"};
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_event_write_json(&b, &ev, false), 0);
@@ -93,7 +93,7 @@ static void json_leaves_out_what_is_empty(void **state)
 
 static void json_respects_the_limit(void **state)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 40);
     assert_int_equal(mw_event_write_json(&b, &full, false), -E2BIG);
@@ -103,7 +103,7 @@ static void dup_is_deep_and_of_the_size_told(void **state)
 {
     MW_AUTOFREE struct mw_event *copy = mw_event_dup(&full);
     MW_AUTOFREE struct mw_event *empty = mw_event_dup(&(struct mw_event){.id = 3});
-    MW_AUTOBUF a, b;
+    MW_AUTOBUF a = {0}, b = {0};
 
     assert_non_null(copy);
     mw_buf_init(&a, 0);

@@ -92,7 +92,7 @@ int mw_store_events(struct mw_store *s, const struct mw_event_filter *f, mw_even
 {
     struct mw_event ev;
     struct mw_query q;
-    MW_AUTOBUF sql;
+    MW_AUTOBUF sql = {0};
     int r;
 
     mw_buf_init(&sql, 0);

@@ -130,7 +130,7 @@ static void put_states(struct mw_buf *b, const struct list *l)
 
 static int list_begin(struct mw_query *q, struct mw_store *s, const struct list *l)
 {
-    MW_AUTOBUF sql;
+    MW_AUTOBUF sql = {0};
     int r;
 
     mw_buf_init(&sql, 0);
@@ -155,7 +155,7 @@ static int list_begin(struct mw_query *q, struct mw_store *s, const struct list 
 static int count(struct mw_store *s, const struct list *l, int64_t *ret)
 {
     struct mw_query q;
-    MW_AUTOBUF sql;
+    MW_AUTOBUF sql = {0};
     int r;
 
     mw_buf_init(&sql, 0);

@@ -170,7 +170,7 @@ static bool give(const struct mw_event *ev, void *userdata)
 static int look(struct search *s, struct mw_error *err)
 {
     struct mw_query q;
-    MW_AUTOBUF match;
+    MW_AUTOBUF match = {0};
     int r, no_index;
 
     mw_buf_init(&match, 0);

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MW_AUTOFREE char *text = malloc(size + 2);
     MW_AUTOQUERY *q = NULL;
     const char *second;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     int r;
 
     require(text);

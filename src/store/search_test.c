@@ -81,7 +81,7 @@ static void asks_the_index_in_quotes(void **state)
 
     for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
         MW_AUTOQUERY *q = NULL;
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         assert_int_equal(mw_search_query_new(rows[i].query, &q, NULL), 0);
@@ -109,7 +109,7 @@ static void snippets(void **state)
 
     for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
         MW_AUTOQUERY *q = NULL;
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         assert_int_equal(mw_search_query_new(rows[i].query, &q, NULL), 0);

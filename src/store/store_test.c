@@ -129,7 +129,7 @@ static void cursors_are_listed(void **state)
 {
     struct fixture *f = *state;
     struct mw_tx *tx = test_tx(f);
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_tx_cursor(tx, "b", 2) | mw_tx_cursor(tx, "a", 1), 0);
@@ -150,7 +150,7 @@ static bool keep_task(const struct mw_task *t, void *userdata)
 static const char *tasks(struct fixture *f, const char *bot, enum mw_task_state state)
 {
     static char text[1024];
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_store_tasks(f->store, bot, state, 0, 0, keep_task, &b), 0);
@@ -216,7 +216,7 @@ static bool keep_outbox(const struct mw_outbox *o, void *userdata)
 static const char *outbox(struct fixture *f, const char *bot, unsigned states)
 {
     static char text[1024];
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_store_outbox(f->store, bot, states, 0, 0, keep_outbox, &b), 0);
@@ -238,7 +238,7 @@ static void outbox_life(void **state)
     struct mw_tx *tx = test_tx(f);
     int64_t n = -1, second;
     char expected[256];
-    MW_AUTOBUF found;
+    MW_AUTOBUF found = {0};
 
     assert_int_equal(mw_tx_outbox_add(tx, &o), 0);
     assert_int_equal(test_commit(f, tx), 0);
@@ -299,7 +299,7 @@ static void outbox_row_by_key(void **state)
     struct fixture *f = *state;
     const struct mw_outbox o = {.bot = "b1", .key = "k1", .kind = "edit", .payload = "{}"};
     struct mw_tx *tx = test_tx(f);
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_tx_outbox_add(tx, &o), 0);

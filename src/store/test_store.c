@@ -212,7 +212,7 @@ const char *test_events(struct fixture *f, const struct mw_event_filter *filter)
 {
     static const struct mw_event_filter all;
     static char text[4096];
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     assert_int_equal(mw_store_events(f->store, filter ? filter : &all, add_row, &b, NULL), 0);
