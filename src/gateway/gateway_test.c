@@ -473,7 +473,8 @@ static bool last_detail(const struct mw_event *ev, void *userdata)
     return true;
 }
 
-/* The way to the server is lost: one event, not one for each try. */
+/* The way to the server is lost: one event, not one for each try; one more when the account itself
+ * is refused. */
 static void notes_the_connection(void **state)
 {
     const struct mw_event_filter filter = {.kinds = 1u << MW_EVENT_CONNECTION};
@@ -487,12 +488,21 @@ static void notes_the_connection(void **state)
         session_state(session_of("b"), MM_SESSION_WAITING, "connection refused");
         session_state(session_of("b"), MM_SESSION_CONNECTING, NULL);
     }
-    session_state(session_of("b"), MM_SESSION_UNAUTHORIZED, "401");
     settle(f);
     mw_store_events(gw_store(f->gw), &filter, count_event, &n, NULL);
     assert_int_equal(n, 2);
     mw_store_events(gw_store(f->gw), &filter, last_detail, detail, NULL);
     assert_non_null(strstr(detail, "connection refused"));
+    for (int i = 0; i < 3; i++) {
+        session_state(session_of("b"), MM_SESSION_UNAUTHORIZED, "401");
+        session_state(session_of("b"), MM_SESSION_CONNECTING, NULL);
+    }
+    settle(f);
+    n = 0;
+    mw_store_events(gw_store(f->gw), &filter, count_event, &n, NULL);
+    assert_int_equal(n, 3);
+    mw_store_events(gw_store(f->gw), &filter, last_detail, detail, NULL);
+    assert_non_null(strstr(detail, "unauthorized"));
     session_state(session_of("b"), MM_SESSION_ONLINE, NULL);
     settle(f);
     mw_store_events(gw_store(f->gw), &filter, last_detail, detail, NULL);
