@@ -105,6 +105,10 @@ int cli_run_pin(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_unpin(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_typing(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_ephemeral(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_thread(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_search(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_inbox(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_missed(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_history(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_check(struct cli *cli, const void *options, int argc, char **argv);
@@ -136,10 +140,27 @@ struct cli_ephemeral_options {
 };
 struct cli_history_options {
     struct cli_common common;
-    const char *bot, *channel, *thread, *since, *until;
+    const char *bot, *channel, *author, *thread, *since, *until;
     struct mw_option_list kinds;
     int64_t limit;
-    bool raw;
+    bool raw, server;
+};
+struct cli_search_options {
+    struct cli_common common;
+    const char *bot, *channel, *author, *thread, *since, *until;
+    int64_t limit, before;
+    bool raw, server, best;
+};
+struct cli_inbox_options {
+    struct cli_common common;
+    const char *bot, *reader, *since;
+    struct mw_option_list reasons;
+    int64_t limit;
+    bool unseen, mark_seen, mark_read, raw;
+};
+struct cli_missed_options {
+    struct cli_common common;
+    const char *bot, *since, *until;
 };
 struct cli_stream_options {
     struct cli_common common;
@@ -200,6 +221,12 @@ int cli_write_clean(struct mw_buf *b, const char *text, bool lines);
 const char *cli_span(int64_t ms, char *buf, size_t size);
 /* Local time "2026-11-21 10:00:00". */
 const char *cli_time(int64_t ms, char *buf, size_t size);
+/* "5 posts", "1 post". */
+const char *cli_count(int64_t n, const char *one, const char *many, char *buf, size_t size);
+/* Prints events as lines for a person. Returns an exit status. */
+int cli_print_events(const struct cli *cli, const cJSON *events);
+/* Checks a time of the command line; NULL is fine. Returns an exit status. */
+int cli_check_time(const char *option, const char *value);
 /* Appends an event as a line for a person. */
 int cli_write_event(struct mw_buf *b, const struct cli *cli, const cJSON *event);
 

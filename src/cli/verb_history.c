@@ -1,4 +1,4 @@
-/* `history`: the newest events, page by page from the end. */
+/* `history` and `thread`: the newest events, page by page from the end. */
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -6,7 +6,7 @@
 
 #define PAGE 2000 /* events asked for at once */
 
-static int check_time(const char *option, const char *value)
+int cli_check_time(const char *option, const char *value)
 {
     int64_t ms;
 
@@ -17,13 +17,14 @@ static int check_time(const char *option, const char *value)
                      option, value);
 }
 
-static cJSON *make_params(const struct cli_history_options *o, int64_t before, int64_t limit)
+static cJSON *make_params(const struct cli_history_options *o, const char *post, int64_t before,
+                          int64_t limit)
 {
     const struct {
         const char *key, *value;
     } texts[] = {
-        {"bot", o->bot},     {"channel", o->channel}, {"thread", o->thread},
-        {"since", o->since}, {"until", o->until},
+        {"bot", o->bot},     {"channel", o->channel}, {"author", o->author}, {"thread", o->thread},
+        {"since", o->since}, {"until", o->until},     {"post", post},
     };
     MW_AUTOJSON *params = cJSON_CreateObject();
 
@@ -33,7 +34,8 @@ static cJSON *make_params(const struct cli_history_options *o, int64_t before, i
         if (texts[i].value && mw_json_add_str(params, texts[i].key, texts[i].value))
             return NULL;
     if ((before && mw_json_add_i64(params, "before", before)) ||
-        (o->raw && mw_json_add_bool(params, "raw", true)))
+        (o->raw && mw_json_add_bool(params, "raw", true)) ||
+        (o->server && mw_json_add_bool(params, "server", true)))
         return NULL;
     return take_ptr(params);
 }
@@ -53,13 +55,15 @@ static int prepend(cJSON **all, cJSON *page)
     return CLI_DONE;
 }
 
-static int fetch(struct cli_conn *c, const struct cli_history_options *o, cJSON **all)
+/* `post` of `thread`, NULL for `history`. */
+static int fetch(struct cli_conn *c, const struct cli_history_options *o, const char *post,
+                 cJSON **all)
 {
     int64_t left = o->limit, before = 0;
     bool more = true;
 
     while (more && left > 0) {
-        cJSON *params = make_params(o, before, MW_MIN(left, PAGE)), *page;
+        cJSON *params = make_params(o, post, before, MW_MIN(left, PAGE)), *page;
         MW_AUTOJSON *result = NULL;
         int r;
 
@@ -70,7 +74,7 @@ static int fetch(struct cli_conn *c, const struct cli_history_options *o, cJSON 
             cJSON_Delete(params);
             return r;
         }
-        r = cli_call(c, "history", params, &result);
+        r = cli_call(c, post ? "thread" : "history", params, &result);
         if (r)
             return r;
         page = cJSON_DetachItemFromObjectCaseSensitive(result, "events");
@@ -88,7 +92,7 @@ static int fetch(struct cli_conn *c, const struct cli_history_options *o, cJSON 
     return CLI_DONE;
 }
 
-static int print_events(const struct cli *cli, const cJSON *events)
+int cli_print_events(const struct cli *cli, const cJSON *events)
 {
     const cJSON *event;
 
@@ -104,28 +108,41 @@ static int print_events(const struct cli *cli, const cJSON *events)
     return cli_flush(CLI_DONE);
 }
 
-int cli_run_history(struct cli *cli, const void *options, int argc, char **argv)
+static int run(struct cli *cli, const struct cli_history_options *o, const char *post)
 {
-    const struct cli_history_options *o = options;
     MW_AUTOJSON *events = cJSON_CreateArray(), *checked = cJSON_CreateObject();
     struct cli_conn c;
-    int r = check_time("since", o->since);
+    int r = cli_check_time("since", o->since);
 
     if (!events || !checked)
         return cli_no_memory();
     if (r == CLI_DONE)
-        r = check_time("until", o->until);
+        r = cli_check_time("until", o->until);
     if (r == CLI_DONE)
         r = cli_add_kinds(checked, &o->kinds);
+    if (r == CLI_DONE && o->server && o->kinds.n)
+        r = cli_error(CLI_USAGE, "--kind belongs to the journal: the server has posts only");
+    if (r == CLI_DONE && o->server && !post && !o->channel && !o->thread)
+        r = cli_error(CLI_USAGE, "--server needs --channel NAME or --thread POST");
     if (r == CLI_DONE)
         r = cli_connect(cli, &c);
     if (r)
         return r;
-    r = fetch(&c, o, &events);
+    r = fetch(&c, o, post, &events);
     cli_conn_deinit(&c);
     if (r)
         return r;
     if (cli->json)
         return cli_print_json(cli, take_ptr(events));
-    return print_events(cli, events);
+    return cli_print_events(cli, events);
+}
+
+int cli_run_history(struct cli *cli, const void *options, int argc, char **argv)
+{
+    return run(cli, options, NULL);
+}
+
+int cli_run_thread(struct cli *cli, const void *options, int argc, char **argv)
+{
+    return run(cli, options, argv[0]);
 }

@@ -59,11 +59,6 @@ struct gw_bot;
 struct gw_bot *gw_find_bot(struct gw *gw, const char *name, struct mw_error *err);
 const char *gw_bot_name(const struct gw_bot *bot);
 
-/* The id of a channel by any name that mm_resolve_channel takes. result: {"channel_id"}. cb comes
- * exactly once, maybe before this returns. */
-void gw_resolve_channel(struct gw *gw, struct gw_bot *bot, const char *name, gw_cb cb,
-                        void *userdata);
-
 /* New trees, NULL when memory ran out. */
 cJSON *gw_bots_json(struct gw *gw); /* array: name, endpoint, user, state, reason, channels, ... */
 cJSON *gw_status_json(

@@ -10,6 +10,7 @@
  *   outbox.c    the sender; attempt.c one row's way; effect.c the table of kinds
  *   post_actions.c  what gw_act does, typing, ephemeral posts
  *   directory.c lists of channels, people ...; channel.c changes channels; query.c what they share
+ *   scope.c search.c inbox.c server_posts.c  reading: see read.h
  *   send.c      gw_send, gw_act        consumer.c  gw_consumer_*        status.c  the JSON trees
  */
 #ifndef MW_GATEWAY_INTERNAL_H

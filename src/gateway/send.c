@@ -441,6 +441,7 @@ static void on_post(struct mm_result *r, void *userdata)
 
 struct known_post {
     char channel_id[64], root_id[64];
+    bool deleted;
 };
 
 static bool take_post(const struct mw_event *ev, void *userdata)
@@ -449,7 +450,8 @@ static bool take_post(const struct mw_event *ev, void *userdata)
 
     snprintf(k->channel_id, sizeof(k->channel_id), "%s", ev->channel_id);
     snprintf(k->root_id, sizeof(k->root_id), "%s", ev->root_id[0] ? ev->root_id : ev->post_id);
-    return false;
+    k->deleted |= ev->kind == MW_EVENT_POST_DELETED;
+    return true;
 }
 
 static void resolve(struct gw_pending_send *p)
@@ -458,13 +460,22 @@ static void resolve(struct gw_pending_send *p)
     const struct mw_event_filter f = {
         .bot = p->bot->name,
         .post_id = p->root,
-        .kinds = 1u << MW_EVENT_POST,
-        .limit = 1,
+        .kinds = 1u << MW_EVENT_POST | 1u << MW_EVENT_POST_DELETED,
+        .limit = 2,
     };
     int rc;
 
     if (p->root && mw_id_valid(p->root))
         mw_store_events(p->gw->store, &f, take_post, &known, NULL);
+    if (known.deleted && mw_streq(p->effect, "delete")) {
+        /* Old servers forbid to delete what is deleted. */
+        snprintf(p->channel_id, sizeof(p->channel_id), "%s", known.channel_id);
+        snprintf(p->post_id, sizeof(p->post_id), "%s", p->root);
+        p->existed = true;
+        p->stage = WAITING;
+        answer_result(p, GW_OK, NULL);
+        return;
+    }
     if (known.channel_id[0]) {
         place(p, known.channel_id, known.root_id, p->root);
         return;

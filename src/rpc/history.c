@@ -1,6 +1,8 @@
-/* `history`: what the journal has, newest first until the limit, given in order. */
+/* `history` and `thread`: what the journal has, newest first until the limit, given in order; or
+ * what the server has. */
 #include "base/id.h"
 #include "base/str.h"
+#include "gateway/read.h"
 #include "rpc/internal.h"
 
 #define HISTORY_BYTES (4 * 1024 * 1024) /* of events in one answer */
@@ -8,8 +10,9 @@
 struct history {
     struct rpc_call *call;
     struct mw_event_filter filter;
-    char *bot, *channel_id, *root_id;
-    bool raw;
+    struct gw_bot *on; /* whose names and server count; NULL = none */
+    char *bot, *channel_id, *user_id, *root_id;
+    bool raw, server;
     char **events; /* JSON texts, newest first */
     size_t n;
     size_t bytes;
@@ -23,6 +26,7 @@ static void history_free(struct history *h)
     free(h->events);
     free(h->bot);
     free(h->channel_id);
+    free(h->user_id);
     free(h->root_id);
     free(h);
 }
@@ -108,62 +112,74 @@ static void history_answer(struct history *h)
         rpc_call_text(call, mw_buf_str(&b));
 }
 
-static void on_channel(struct gw_reply *reply, void *userdata)
+/* The names are known: asks the journal, or the server. */
+static void on_scope(struct gw_reply *reply, void *userdata)
 {
     struct history *h = userdata;
     struct rpc_call *call = h->call;
-    const char *id = reply->code == GW_OK ? mw_json_str(reply->result, "channel_id") : NULL;
 
-    if (reply->code != GW_OK || !id) {
+    if (reply->code != GW_OK || !call->conn) {
         history_free(h);
         rpc_call_reply(call, reply);
         return;
     }
-    if (mw_str_set(&h->channel_id, id) < 0) {
+    if (mw_str_set(&h->channel_id, mw_json_str(reply->result, "channel_id")) ||
+        mw_str_set(&h->user_id, mw_json_str(reply->result, "user_id")) ||
+        mw_str_set(&h->root_id, mw_json_str(reply->result, "root_id"))) {
         history_free(h);
         rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
         return;
     }
     h->filter.channel_id = h->channel_id;
-    history_answer(h);
+    h->filter.user_id = h->user_id;
+    h->filter.root_id = h->root_id;
+    if (!h->server) {
+        history_answer(h);
+        return;
+    }
+    gw_server_posts(rpc_call_gw(call), h->on,
+                    &(struct gw_server_posts){
+                        .channel_id = h->channel_id,
+                        .root_id = h->root_id,
+                        .user_id = h->user_id,
+                        .since = h->filter.since,
+                        .until = h->filter.until,
+                        .limit = h->filter.limit - 1,
+                        .raw = h->raw,
+                    },
+                    rpc_call_on_reply, call);
+    history_free(h);
 }
 
-static bool on_root(const struct mw_event *ev, void *userdata)
+bool rpc_scope_bot(struct rpc_call *call, const cJSON *params, const struct gw_scope *scope,
+                   struct gw_bot **ret)
 {
-    struct history *h = userdata;
+    bool names = (scope->channel && !mw_id_valid(scope->channel)) ||
+                 (scope->author && !mw_id_valid(scope->author));
 
-    if (ev->root_id[0])
-        h->no_memory |= mw_str_set(&h->root_id, ev->root_id) < 0;
-    return false;
+    *ret = NULL;
+    if (!mw_json_str(params, "bot") && !names && !mw_json_bool(params, "server"))
+        return true;
+    *ret = rpc_call_bot(call, params);
+    return *ret;
 }
 
-/* A post id or a permalink of any post of the thread -> the root's id. Returns 0, 1 or -ENOMEM. */
-static int find_thread(struct history *h, const char *ref)
+static bool is_post_ref(const char *ref)
 {
     const char *slash = strrchr(ref, '/');
-    struct mw_event_filter f = {.limit = 1};
-    int r;
 
-    ref = slash ? slash + 1 : ref;
-    if (!mw_id_valid(ref))
-        return 1;
-    if (mw_str_set(&h->root_id, ref) < 0)
-        return -ENOMEM;
-    f.post_id = ref;
-    r = mw_store_events(gw_store(h->call->conn->server->params.gw), &f, on_root, h, NULL);
-    h->filter.root_id = h->root_id;
-    return h->no_memory ? -ENOMEM : r;
+    return mw_id_valid(slash ? slash + 1 : ref);
 }
 
-void rpc_history(struct rpc_call *call, const cJSON *params)
+static void history(struct rpc_call *call, const cJSON *params, const char *thread, int64_t limit)
 {
-    struct gw *gw = call->conn->server->params.gw;
-    const char *channel = mw_json_str(params, "channel"), *thread = mw_json_str(params, "thread");
-    const char *name = mw_json_str(params, "bot");
+    const struct gw_scope scope = {
+        .channel = mw_json_str(params, "channel"),
+        .author = mw_json_str(params, "author"),
+        .thread = thread,
+    };
     MW_AUTOERROR err = MW_ERROR_INIT;
     struct history *h = calloc(1, sizeof(*h));
-    struct gw_bot *bot = NULL;
-    int r = 0;
 
     if (!h) {
         rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
@@ -171,45 +187,52 @@ void rpc_history(struct rpc_call *call, const cJSON *params)
     }
     h->call = call;
     h->raw = mw_json_bool(params, "raw");
+    h->server = mw_json_bool(params, "server");
     h->filter = (struct mw_event_filter){
         .after_id = mw_json_i64(params, "after", 0),
         .before_id = mw_json_i64(params, "before", 0),
         .since = rpc_param_time(params, "since", 0),
         .until = rpc_param_time(params, "until", 0),
         .newest_first = true,
-        .limit = (unsigned)mw_json_i64(params, "limit", 50) + 1,
+        .limit = (unsigned)mw_json_i64(params, "limit", limit) + 1,
     };
     if (rpc_kinds(params, "kinds", &h->filter.kinds, &err)) {
         history_free(h);
         rpc_call_param_error(call, "kinds", mw_error_text(&err));
         return;
     }
-    if (name || (channel && !mw_id_valid(channel))) {
-        bot = gw_find_bot(gw, name, &err);
-        if (!bot) {
-            history_free(h);
-            rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
-            return;
-        }
-        r = mw_str_set(&h->bot, gw_bot_name(bot));
-        h->filter.bot = h->bot;
-    }
-    if (r == 0 && thread)
-        r = find_thread(h, thread);
-    if (r == 0 && channel && mw_id_valid(channel)) {
-        r = mw_str_set(&h->channel_id, channel);
-        h->filter.channel_id = h->channel_id;
-    }
-    if (r) {
+    if (h->server && (h->filter.kinds || h->filter.before_id || h->filter.after_id)) {
         history_free(h);
-        if (r == 1)
-            rpc_call_param_error(call, "thread", "`thread` must be a post's id or permalink");
-        else
-            rpc_call_error(call, GW_INTERNAL, strerror(-r), NULL);
+        rpc_call_param_error(call, "server",
+                             "the server has posts only: `kinds`, `before` and `after` belong to "
+                             "the journal");
         return;
     }
-    if (channel && !h->channel_id)
-        gw_resolve_channel(gw, bot, channel, on_channel, h);
-    else
-        history_answer(h);
+    if (thread && !is_post_ref(thread)) {
+        history_free(h);
+        rpc_call_param_error(call, mw_json_str(params, "post") ? "post" : "thread",
+                             "a thread is named by a post's id or permalink");
+        return;
+    }
+    if (!rpc_scope_bot(call, params, &scope, &h->on)) {
+        history_free(h);
+        return;
+    }
+    if (h->on && mw_str_set(&h->bot, gw_bot_name(h->on))) {
+        history_free(h);
+        rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
+        return;
+    }
+    h->filter.bot = h->bot;
+    gw_resolve_scope(rpc_call_gw(call), h->on, &scope, on_scope, h);
+}
+
+void rpc_history(struct rpc_call *call, const cJSON *params)
+{
+    history(call, params, mw_json_str(params, "thread"), 50);
+}
+
+void rpc_thread(struct rpc_call *call, const cJSON *params)
+{
+    history(call, params, mw_json_str(params, "post"), 1000);
 }

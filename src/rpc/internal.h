@@ -80,6 +80,7 @@ bool rpc_conn_full(const struct rpc_conn *conn);
         .doc = "Name of the bot. May be left out when there is only one."                          \
     }
 extern const struct rpc_method_table rpc_methods_post;
+extern const struct rpc_method_table rpc_methods_read;
 
 /* The bot that the parameters name; NULL when the call was answered. */
 struct gw_bot *rpc_call_bot(struct rpc_call *call, const cJSON *params);
@@ -88,6 +89,12 @@ void rpc_call_on_reply(struct gw_reply *reply, void *call);
 
 /* ---- history.c ---- */
 void rpc_history(struct rpc_call *call, const cJSON *params);
+void rpc_thread(struct rpc_call *call, const cJSON *params);
+/* The bot that is needed to look the names up or to ask the server, or that is named; *ret NULL =
+ * none is. False when the call was answered. */
+struct gw_scope;
+bool rpc_scope_bot(struct rpc_call *call, const cJSON *params, const struct gw_scope *scope,
+                   struct gw_bot **ret);
 /* Reads an array of kinds into a bit set. Returns 0, or 1 with a sentence. */
 int rpc_kinds(const cJSON *params, const char *name, unsigned *ret, struct mw_error *err);
 

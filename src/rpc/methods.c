@@ -83,35 +83,6 @@ static void run_reload(struct rpc_call *call, const cJSON *params)
 
 /* ---- The table ---- */
 
-static const struct rpc_param history_params[] = {
-    {.name = "bot", .type = RPC_STRING, .doc = "Only events of this bot."},
-    {.name = "channel",
-     .type = RPC_STRING,
-     .doc = "Only events of this channel, by any of its names."},
-    {.name = "thread",
-     .type = RPC_STRING,
-     .doc = "Only the thread of this post (id or permalink)."},
-    {.name = "kinds", .type = RPC_STRINGS, .doc = "Only these kinds; see docs/events.md."},
-    {.name = "since", .type = RPC_TIME, .doc = "Only what happened at this time or later."},
-    {.name = "until", .type = RPC_TIME, .doc = "Only what happened before."},
-    {.name = "after",
-     .type = RPC_INT,
-     .min = 0,
-     .max = INT64_MAX,
-     .doc = "Only events with a greater id."},
-    {.name = "before",
-     .type = RPC_INT,
-     .min = 0,
-     .max = INT64_MAX,
-     .doc = "Only events with a smaller id; for paging back."},
-    {.name = "limit",
-     .type = RPC_INT,
-     .min = 1,
-     .max = 10000,
-     .doc = "How many at the most, the newest; 50 unless given."},
-    {.name = "raw", .type = RPC_BOOL, .doc = "With the object as the server sent it."},
-};
-
 static const struct rpc_param stream_params[] = {
     {.name = "consumer",
      .type = RPC_STRING,
@@ -185,12 +156,6 @@ static const struct rpc_method methods[] = {
                "`handlers`, `outbox`, "
                "`consumers`.",
      .run = run_status},
-    {.name = "history",
-     .doc = "Lists events of the journal, the newest ones that fit, oldest first.",
-     RPC_PARAMS(history_params),
-     .result = "An object: `events`, an array of events as in docs/events.md; `more`, true when "
-               "there are older ones (ask again with `before` = the id of the first one).",
-     .run = rpc_history},
     {.name = "stream",
      .doc = "Subscribes to events. Each comes as a notification `event` with `subscription` and "
             "`event`, as long as there is credit. Nothing is lost while there is none: the journal "
@@ -235,6 +200,7 @@ static const struct rpc_method_table first_table = RPC_METHOD_TABLE(methods);
 static const struct rpc_method_table *const tables[] = {
     &first_table,
     &rpc_methods_post,
+    &rpc_methods_read,
     &rpc_directory_methods,
 };
 

@@ -71,6 +71,9 @@ describe('edit and delete', () => {
     const post = await send('short-lived');
     await cli('delete', post.post_id);
     await assert.rejects(ann.rest.getPost(post.post_id));
+    const stream = daemon.spawn('stream', '--since', '0', '--kind', 'post_deleted');
+    await stream.line((l) => l.includes(post.post_id), 'the deletion');
+    await stream.stop('SIGINT');
     await cli('delete', post.post_id);
   });
 
