@@ -472,9 +472,20 @@ static bool renew_token(struct mm_call *call)
     return true;
 }
 
+static void learn_number(const struct mw_http_response *r, const char *name, int64_t *slot)
+{
+    const char *value = r->header(r, name);
+
+    if (value && isdigit((unsigned char)*value))
+        *slot = strtoll(value, NULL, 10);
+}
+
 static void learn_from_headers(struct mm_client *c, const struct mw_http_response *r)
 {
     const char *version;
+
+    learn_number(r, "X-Ratelimit-Limit", &c->stats.rate_limit);
+    learn_number(r, "X-Ratelimit-Remaining", &c->stats.rate_remaining);
 
     if (r->date_ms > 0) {
         /* The header has whole seconds: half of one is the first guess, and every answer takes away
@@ -739,6 +750,7 @@ int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct
     c->max_pending = params->max_pending ? params->max_pending : DEFAULT_PENDING;
     c->timeout_ms = params->timeout_ms;
     c->max_post_chars = DEFAULT_MAX_POST;
+    c->stats.rate_limit = c->stats.rate_remaining = -1;
     c->file_attachments = true;
     c->has_all_channels_route = true;
     mm_cache_init(&c->cache, CACHE_LIMIT);
