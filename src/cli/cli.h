@@ -172,6 +172,7 @@ struct cli_stream_options {
 struct cli_doctor_options {
     struct cli_common common;
     const char *bot;
+    bool post;
 };
 struct cli_sandbox_options {
     struct cli_common common;
@@ -189,6 +190,9 @@ struct cli_conn {
     size_t used; /* bytes of `in` that were given out as a line */
 };
 
+/* Prints nothing: returns 0 or a negative errno; *ret_path = where it tried, freed by the caller,
+ * untouched when memory ran out. */
+int cli_try_connect(const struct cli *cli, struct cli_conn *ret, char **ret_path);
 /* Returns CLI_DONE, or another exit status after it said why. */
 int cli_connect(struct cli *cli, struct cli_conn *ret);
 void cli_conn_deinit(struct cli_conn *c);

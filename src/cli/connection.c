@@ -58,7 +58,7 @@ static int unreachable(const struct cli *cli, const char *path, int error)
                      strerror(-error));
 }
 
-int cli_connect(struct cli *cli, struct cli_conn *ret)
+int cli_try_connect(const struct cli *cli, struct cli_conn *ret, char **ret_path)
 {
     const char *given =
         cli->options.socket ? cli->options.socket : env_or_null("MATTERWIRE_SOCKET");
@@ -72,10 +72,10 @@ int cli_connect(struct cli *cli, struct cli_conn *ret)
         path = config ? gw_config_socket(config) : NULL;
         fallback = gw_default_socket();
         if (!config || !fallback)
-            return cli_no_memory();
+            return -ENOMEM;
     }
     if (!path)
-        return cli_no_memory();
+        return -ENOMEM;
     fd = try_connect(path);
     /* Where no file says otherwise, it may be the system's daemon. */
     if (fd < 0 && fallback && strcmp(path, fallback) == 0 && access(GW_SYSTEM_SOCKET, F_OK) == 0) {
@@ -84,10 +84,21 @@ int cli_connect(struct cli *cli, struct cli_conn *ret)
         if (system_fd >= 0)
             fd = system_fd;
     }
+    *ret_path = take_ptr(path);
     if (fd < 0)
-        return unreachable(cli, path, fd);
+        return fd;
     *ret = (struct cli_conn){.fd = fd};
-    return CLI_DONE;
+    return 0;
+}
+
+int cli_connect(struct cli *cli, struct cli_conn *ret)
+{
+    MW_AUTOFREE char *path = NULL;
+    int r = cli_try_connect(cli, ret, &path);
+
+    if (r < 0 && !path)
+        return cli_no_memory();
+    return r < 0 ? unreachable(cli, path, r) : CLI_DONE;
 }
 
 int cli_request(struct cli_conn *c, int64_t id, const char *method, cJSON *params)

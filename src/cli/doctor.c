@@ -1,40 +1,81 @@
 #include "cli/doctor.h"
 
 #include <langinfo.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "io/handle.h"
 
 #define STEP_MS 15000 /* nobody waits longer for one line */
+#define COLUMN  17    /* where sentences begin */
 
-static const char *const verdict_names[] = {
-    [DOCTOR_GOOD] = "good",
-    [DOCTOR_WARNING] = "warning",
-    [DOCTOR_BAD] = "bad",
+static const struct doctor_check machine_checks[] = {
+    {"config", {NULL}, doctor_config},         {"secrets", {"config"}, doctor_secrets},
+    {"handlers", {"config"}, doctor_handlers}, {"open files", {"config"}, doctor_descriptors},
+    {"database", {"config"}, doctor_database}, {"daemon", {"config"}, doctor_daemon},
+};
+
+static const struct doctor_check bot_checks[] = {
+    {"address", {NULL}, doctor_address},
+    {"name", {"address"}, doctor_name},
+    {"connect", {"name"}, doctor_connect},
+    {"proxy", {"connect"}, doctor_proxy},
+    {"TLS", {"connect", "proxy"}, doctor_tls},
+    {"server", {"connect", "proxy", "TLS"}, doctor_server},
+    {"clock", {"server"}, doctor_clock},
+    {"token", {"server"}, doctor_account},
+    {"expiry", {"token"}, doctor_expiry},
+    {"teams", {"token"}, doctor_teams},
+    {"channels", {"token"}, doctor_channels},
+    {"people", {"token"}, doctor_people},
+    {"direct", {"token"}, doctor_direct},
+    {"WebSocket", {"token"}, doctor_websocket},
+    {"events", {"WebSocket"}, doctor_events},
+    {"post", {"token"}, doctor_post},
+    {"post size", {"token"}, doctor_post_size},
+    {"file size", {"token"}, doctor_file_size},
+    {"edit time", {"token"}, doctor_edit_time},
+    {"rate limit", {"token"}, doctor_rate},
+    {"stability", {"address"}, doctor_stability},
+};
+
+/* ---- Reports ---- */
+
+static const struct {
+    const char *name, *mark, *word; /* word: where the terminal has no UTF-8 */
+    enum cli_color color;
+} looks[] = {
+    [DOCTOR_GOOD] = {"good", "✓", "ok  ", CLI_GREEN},
+    [DOCTOR_WARNING] = {"warning", "!", "warn", CLI_YELLOW},
+    [DOCTOR_BAD] = {"bad", "✗", "BAD ", CLI_RED},
+    [DOCTOR_SKIPPED] = {"skipped", "·", "-   ", CLI_DIM},
 };
 
 static void print_line(const struct doctor *d, enum doctor_verdict v, const char *check,
                        const char *sentence, const char *fix)
 {
-    static const enum cli_color colors[] = {CLI_GREEN, CLI_YELLOW, CLI_RED};
-    static const char *const marks[] = {"✓", "!", "✗"}, *const words[] = {"ok  ", "warn", "BAD "};
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     unsigned width = MW_MIN(mw_terminal_width(STDOUT_FILENO), 100);
+    unsigned column = COLUMN - (utf8 ? 2 : 0) + (utf8 ? 0 : 1);
+    const char *dim = v == DOCTOR_SKIPPED ? cli_color(d->cli, CLI_DIM) : "";
     MW_AUTOBUF b = {0}, clean = {0};
 
     mw_buf_init(&b, 0);
     mw_buf_init(&clean, 0);
-    mw_buf_printf(&b, "  %s%s%s %-10s ", cli_color(d->cli, colors[v]), (utf8 ? marks : words)[v],
-                  cli_color(d->cli, CLI_PLAIN), check);
+    mw_buf_printf(&b, "  %s%s%s %s%-10s ", cli_color(d->cli, looks[v].color),
+                  utf8 ? looks[v].mark : looks[v].word, cli_color(d->cli, CLI_PLAIN), dim, check);
     cli_write_clean(&clean, sentence, false);
-    mw_buf_wrap(&b, mw_buf_str(&clean), 15, 15, width);
+    mw_buf_wrap(&b, mw_buf_str(&clean), column, column, width);
     if (fix) {
-        mw_buf_printf(&b, "%15s%s ", "", utf8 ? "→" : "->");
-        mw_buf_wrap(&b, fix, 17, 17, width);
+        mw_buf_clear(&clean);
+        cli_write_clean(&clean, fix, false);
+        mw_buf_printf(&b, "%*s%s%s%s ", (int)column, "", cli_color(d->cli, CLI_BOLD),
+                      utf8 ? "→" : ">", cli_color(d->cli, CLI_PLAIN));
+        mw_buf_wrap(&b, mw_buf_str(&clean), column + 2, column + 2, width);
     }
-    fputs(mw_buf_str(&b), stdout);
+    /* The colour ends with the text, not in the next line. */
+    printf("%.*s%s\n", (int)(b.len ? b.len - 1 : 0), mw_buf_str(&b),
+           *dim ? cli_color(d->cli, CLI_PLAIN) : "");
     fflush(stdout);
 }
 
@@ -44,129 +85,88 @@ static int add_json(struct doctor *d, enum doctor_verdict v, const char *check,
     MW_AUTOJSON *o = cJSON_CreateObject();
 
     if (!o || (d->bot && mw_json_add_str(o, "bot", d->bot->name)) ||
-        mw_json_add_str(o, "check", check) || mw_json_add_str(o, "verdict", verdict_names[v]) ||
+        mw_json_add_str(o, "check", check) || mw_json_add_str(o, "verdict", looks[v].name) ||
         mw_json_add_str(o, "message", sentence) || (fix && mw_json_add_str(o, "fix", fix)))
         return -ENOMEM;
     return mw_json_push(d->checks, take_ptr(o));
 }
 
-void doctor_report(struct doctor *d, enum doctor_verdict v, const char *check, char *sentence,
-                   char *fix)
+void doctor_report(struct doctor *d, enum doctor_verdict v, char *sentence, char *fix)
 {
     MW_AUTOFREE char *owned = sentence, *owned_fix = fix;
 
-    d->bad += v == DOCTOR_BAD;
+    d->good += v == DOCTOR_GOOD;
     d->warnings += v == DOCTOR_WARNING;
+    d->bad += v == DOCTOR_BAD;
+    d->check_failed |= v == DOCTOR_BAD;
     if (!sentence)
         d->no_memory = true;
     else if (!d->cli->json)
-        print_line(d, v, check, sentence, fix);
-    else if (add_json(d, v, check, sentence, fix) < 0)
+        print_line(d, v, d->check->name, sentence, fix);
+    else if (add_json(d, v, d->check->name, sentence, fix) < 0)
         d->no_memory = true;
 }
 
-/* ---- What concerns the machine ---- */
+/* ---- The table ---- */
 
-/* A token that stands in the file itself is as secret as the file. */
-static void check_file_mode(struct doctor *d)
+/* On a terminal, checks that cannot run for the same reason share a line. */
+static void flush_skipped(struct doctor *d)
 {
-    struct stat st;
-    MW_AUTOBUF b = {0};
-    FILE *f;
-    size_t n;
+    MW_AUTOFREE char *sentence = NULL;
 
-    mw_buf_init(&b, 1024 * 1024);
-    if (stat(d->config->path, &st) < 0 || !(st.st_mode & 077))
+    if (!d->skipped_for)
         return;
-    f = fopen(d->config->path, "re");
-    if (!f)
-        return;
-    while (mw_buf_reserve(&b, 4096) && (n = fread(b.data + b.len, 1, 4096, f)) > 0)
-        mw_buf_commit(&b, n);
-    fclose(f);
-    for (size_t i = 0; i < d->config->n_bots; i++) {
-        const struct gw_bot_config *bot = &d->config->bots[i];
-
-        if ((bot->bot_token && strstr(mw_buf_str(&b), bot->bot_token)) ||
-            (bot->password && strstr(mw_buf_str(&b), bot->password))) {
-            doctor_report(d, DOCTOR_WARNING, "secrets",
-                          mw_asprintf("others on this machine can read %s, and a secret stands in "
-                                      "it",
-                                      d->config->path),
-                          mw_asprintf("chmod 600 %s", d->config->path));
-            break;
-        }
-    }
-    explicit_bzero(b.data, b.len);
+    sentence = mw_asprintf("%s: not without %s", mw_buf_str(&d->skipped), d->skipped_for);
+    if (sentence)
+        print_line(d, DOCTOR_SKIPPED, "skipped", sentence, NULL);
+    else
+        d->no_memory = true;
+    mw_buf_clear(&d->skipped);
+    d->skipped_for = NULL;
 }
 
-static void check_handlers(struct doctor *d)
+static void skip(struct doctor *d, const char *failed)
 {
-    for (size_t i = 0; i < d->config->n_handlers; i++) {
-        const struct gw_handler_config *h = &d->config->handlers[i];
-        const char *program = h->command.n ? h->command.items[0] : "";
+    if (d->cli->json) {
+        doctor_report(d, DOCTOR_SKIPPED, mw_asprintf("cannot be checked without %s", failed), NULL);
+        return;
+    }
+    if (d->skipped_for && strcmp(d->skipped_for, failed) != 0)
+        flush_skipped(d);
+    if (mw_buf_printf(&d->skipped, "%s%s", d->skipped_for ? ", " : "", d->check->name) < 0)
+        d->no_memory = true;
+    d->skipped_for = failed;
+}
 
-        if (access(h->workdir, X_OK) < 0)
-            doctor_report(d, DOCTOR_BAD, "handler",
-                          mw_asprintf("%s cannot run in the folder %s: %s", h->name, h->workdir,
-                                      strerror(errno)),
-                          NULL);
-        if (!strchr(program, '/'))
+static size_t find(const struct doctor_check *table, const char *name)
+{
+    size_t i = 0;
+
+    while (strcmp(table[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* For each row, the check whose failure stops those that need it: itself, or what it waits for. */
+static void run_table(struct doctor *d, const struct doctor_check *table, size_t n)
+{
+    const char *failed[MW_MAX(MW_ARRAY_LEN(machine_checks), MW_ARRAY_LEN(bot_checks))] = {NULL};
+
+    for (size_t i = 0; i < n; i++) {
+        d->check = &table[i];
+        d->check_failed = false;
+        for (size_t k = 0; k < MW_ARRAY_LEN(table[i].needs) && table[i].needs[k] && !failed[i]; k++)
+            failed[i] = failed[find(table, table[i].needs[k])];
+        if (failed[i]) {
+            skip(d, failed[i]);
             continue;
-        if (access(program, X_OK) == 0)
-            doctor_report(d, DOCTOR_GOOD, "handler", mw_asprintf("%s can run %s", h->name, program),
-                          NULL);
-        else
-            doctor_report(d, DOCTOR_BAD, "handler",
-                          mw_asprintf("%s cannot run %s: %s", h->name, program, strerror(errno)),
-                          errno == EACCES ? mw_asprintf("chmod +x %s", program) : NULL);
+        }
+        flush_skipped(d);
+        table[i].run(d);
+        if (d->check_failed)
+            failed[i] = table[i].name;
     }
-}
-
-static int load_config(struct doctor *d, const char *path, struct gw_config **ret)
-{
-    struct gw_problems problems = {0};
-    int r = gw_config_load(path, ret, &problems);
-
-    if (r < 0)
-        d->no_memory = true;
-    for (size_t i = 0; i < problems.n; i++) {
-        const struct gw_problem *p = &problems.items[i];
-
-        if (p->line)
-            doctor_report(d, DOCTOR_BAD, "config",
-                          mw_asprintf("%s:%u:%u: %s", path, p->line, p->column, p->message), NULL);
-        else
-            doctor_report(d, DOCTOR_BAD, "config", mw_asprintf("%s: %s", path, p->message), NULL);
-    }
-    gw_problems_deinit(&problems);
-    if (r == 0) {
-        d->config = *ret;
-        doctor_report(d, DOCTOR_GOOD, "config", mw_asprintf("%s has no mistakes", path), NULL);
-    }
-    return r;
-}
-
-/* ---- A bot ---- */
-
-static bool make_client(struct doctor *d)
-{
-    const struct gw_bot_config *bot = d->bot;
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    const struct mm_client_params params = {
-        .endpoint = bot->endpoint,
-        .token = bot->bot_token,
-        .login = bot->login,
-        .password = bot->password,
-        .tls = bot->tls,
-        .proxy = bot->proxy,
-        .timeout_ms = d->timeout_ms,
-    };
-
-    if (mm_client_new(&d->loop, &params, &d->client, &err) == 0)
-        return true;
-    doctor_report(d, DOCTOR_BAD, "config", strdup(mw_error_text(&err)), NULL);
-    return false;
+    flush_skipped(d);
 }
 
 static void check_bot(struct doctor *d, const struct gw_bot_config *bot)
@@ -176,17 +176,15 @@ static void check_bot(struct doctor *d, const struct gw_bot_config *bot)
     if (!d->cli->json)
         printf("\n%s%s%s %s\n", cli_color(d->cli, CLI_BOLD), bot->name,
                cli_color(d->cli, CLI_PLAIN), bot->endpoint);
-    if (bot->tls.insecure)
-        doctor_report(d, DOCTOR_WARNING, "TLS",
-                      strdup("insecure: true accepts any certificate: whoever sits in between can "
-                             "read the token"),
-                      strdup("name the server's authority with tls.ca_file instead"));
-    if (make_client(d) && doctor_connect(d) && doctor_server(d) && doctor_account(d)) {
-        doctor_channels(d);
-        doctor_people(d);
-        doctor_websocket(d);
-    }
+    run_table(d, bot_checks, MW_ARRAY_LEN(bot_checks));
+    doctor_socket_close(d);
     mm_client_free(take_ptr(d->client));
+    mw_url_deinit(&d->url);
+    mw_tls_free(take_ptr(d->tls));
+    cJSON_Delete(take_ptr(d->server_config));
+    cJSON_Delete(take_ptr(d->permissions));
+    d->date_ms = 0;
+    d->channel_id[0] = '\0';
     d->bot = NULL;
 }
 
@@ -203,12 +201,14 @@ static int finish(struct doctor *d)
         return cli_print_json(d->cli, take_ptr(o)) ? CLI_FAILED : CLI_DONE;
     }
     if (d->bad)
-        printf("\n%u %s wrong.\n", d->bad, d->bad == 1 ? "thing is" : "things are");
+        printf("\n%s%u %s wrong.%s\n", cli_color(d->cli, CLI_RED), d->bad,
+               d->bad == 1 ? "thing is" : "things are", cli_color(d->cli, CLI_PLAIN));
     else if (d->warnings)
         printf("\nNothing is wrong; %u %s.\n", d->warnings,
                d->warnings == 1 ? "warning" : "warnings");
     else
-        puts("\nNothing is wrong.");
+        printf("\n%sNothing is wrong.%s\n", cli_color(d->cli, CLI_GREEN),
+               cli_color(d->cli, CLI_PLAIN));
     return cli_flush(CLI_DONE);
 }
 
@@ -216,33 +216,31 @@ int cli_run_doctor(struct cli *cli, const void *options, int argc, char **argv)
 {
     const struct cli_doctor_options *o = options;
     MW_AUTOFREE char *path = gw_config_path(cli->options.config);
-    struct doctor d = {.cli = cli, .checks = cJSON_CreateArray()};
-    struct gw_config *config = NULL;
-    int code, r;
+    struct doctor d = {
+        .cli = cli,
+        .config_path = path,
+        .only_bot = o->bot,
+        .may_post = o->post,
+        .checks = cJSON_CreateArray(),
+    };
+    int code;
 
+    mw_buf_init(&d.skipped, 0);
     if (!path || !d.checks || uv_loop_init(&d.loop) < 0) {
         cJSON_Delete(d.checks);
         return cli_no_memory();
     }
     mw_ignore_sigpipe();
-    r = load_config(&d, path, &config);
-    if (r == 0 && o->bot && !gw_config_bot(config, o->bot)) {
-        r = 1;
-        doctor_report(&d, DOCTOR_BAD, "config", mw_asprintf("there is no bot \"%s\"", o->bot),
-                      NULL);
-    }
-    if (r == 0) {
-        check_file_mode(&d);
-        check_handlers(&d);
-        for (size_t i = 0; i < config->n_bots; i++)
-            if (!o->bot || mw_streq(config->bots[i].name, o->bot))
-                check_bot(&d, &config->bots[i]);
-    }
+    run_table(&d, machine_checks, MW_ARRAY_LEN(machine_checks));
+    for (size_t i = 0; d.config && !d.config_bad && i < d.config->n_bots; i++)
+        if (!o->bot || mw_streq(d.config->bots[i].name, o->bot))
+            check_bot(&d, &d.config->bots[i]);
     code = finish(&d);
     if (code == CLI_DONE && d.bad)
-        code = r ? CLI_USAGE : CLI_FAILED;
-    gw_config_free(config);
+        code = d.config_bad ? CLI_USAGE : CLI_FAILED;
+    gw_config_free(d.config);
     cJSON_Delete(d.checks);
+    mw_buf_deinit(&d.skipped);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     uv_loop_close(&d.loop);
     return code;

@@ -1,23 +1,135 @@
-/* `doctor`: the way to the server, and the WebSocket over it. */
+/* `doctor`: the way to the server: each check goes one layer further than the one before. */
+#include <arpa/inet.h>
 #include <inttypes.h>
+#include <netdb.h>
 
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/doctor.h"
 #include "io/stream.h"
-#include "io/url.h"
-#include "io/ws.h"
 
 #define DAY_MS           (24 * 3600 * 1000LL)
 #define CERTIFICATE_DAYS 21 /* less is a warning */
+#define PROXY_PORT       1080
 
-/* ---- Name, TCP, proxy, TLS ---- */
+static bool is_local(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           mw_starts_with(host, "127.");
+}
+
+static const char *sub_path(const struct doctor *d)
+{
+    return strcmp(d->url.target, "/") == 0 ? "" : d->url.target;
+}
+
+void doctor_address(struct doctor *d)
+{
+    const struct gw_bot_config *bot = d->bot;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    const struct mm_client_params params = {
+        .endpoint = bot->endpoint,
+        .token = bot->bot_token,
+        .login = bot->login,
+        .password = bot->password,
+        .tls = bot->tls,
+        .proxy = bot->proxy,
+        .timeout_ms = d->timeout_ms,
+    };
+
+    if (mm_client_new(&d->loop, &params, &d->client, &err) < 0) {
+        doctor_report(d, DOCTOR_BAD, strdup(mw_error_text(&err)),
+                      strdup("correct `endpoint`, `tls` or `proxy` of this bot"));
+        return;
+    }
+    d->secure = mw_starts_with(mm_client_endpoint(d->client), "https:");
+    if (mw_url_parse(mm_client_endpoint(d->client), d->secure ? 443 : 80, &d->url) < 0)
+        doctor_report(d, DOCTOR_BAD, mw_asprintf("%s is not an address", bot->endpoint),
+                      strdup("`endpoint` is what people open in the browser, such as "
+                             "https://chat.example.com"));
+    else if (!d->secure && !is_local(d->url.host))
+        doctor_report(d, DOCTOR_WARNING,
+                      strdup("http:// is not encrypted: whoever sits in between can read the "
+                             "token"),
+                      strdup("use https:// in `endpoint`"));
+    else
+        doctor_report(d, DOCTOR_GOOD,
+                      mw_asprintf("%s port %u, %s%s%s", d->url.host, d->url.port,
+                                  d->secure ? "with TLS" : "without TLS",
+                                  *sub_path(d) ? ", sub-path " : "", sub_path(d)),
+                      NULL);
+}
+
+/* ---- Name ---- */
+
+/* Where the first connection goes to: the proxy, if there is one. */
+static int first_hop(struct doctor *d, struct mw_url *ret)
+{
+    if (d->bot->proxy)
+        return mw_url_parse(d->bot->proxy, PROXY_PORT, ret);
+    ret->host = strdup(d->url.host);
+    ret->port = d->url.port;
+    return ret->host ? 0 : -ENOMEM;
+}
+
+static void report_addresses(struct doctor *d, const char *host, const struct addrinfo *list)
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+    unsigned n = 0;
+
+    for (const struct addrinfo *a = list; a; a = a->ai_next, n++) {
+        const void *in =
+            a->ai_family == AF_INET6
+                ? (const void *)&((const struct sockaddr_in6 *)(const void *)a->ai_addr)->sin6_addr
+                : (const void *)&((const struct sockaddr_in *)(const void *)a->ai_addr)->sin_addr;
+
+        if (n == 0)
+            inet_ntop(a->ai_family, in, text, sizeof(text));
+    }
+    if (strcmp(text, host) == 0)
+        doctor_report(d, DOCTOR_GOOD, mw_asprintf("%s needs no name server", host), NULL);
+    else if (n > 1)
+        doctor_report(d, DOCTOR_GOOD, mw_asprintf("%s is %s and %u more", host, text, n - 1), NULL);
+    else
+        doctor_report(d, DOCTOR_GOOD, mw_asprintf("%s is %s", host, text), NULL);
+}
+
+void doctor_name(struct doctor *d)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct mw_url hop = {0};
+    uv_getaddrinfo_t req = {0};
+    int r = first_hop(d, &hop);
+
+    if (r == 0) {
+        r = uv_getaddrinfo(&d->loop, &req, NULL, hop.host, NULL, &hints);
+        if (r == 0)
+            report_addresses(d, hop.host, req.addrinfo);
+        else
+            doctor_report(d, DOCTOR_BAD,
+                          mw_asprintf("cannot resolve %s: %s", hop.host, uv_strerror(r)),
+                          mw_asprintf("is it spelled right in `%s`, and does this machine's name "
+                                      "server know it?",
+                                      d->bot->proxy ? "proxy" : "endpoint"));
+        uv_freeaddrinfo(req.addrinfo);
+    } else {
+        doctor_report(d, DOCTOR_BAD, strdup("`proxy` is not an address"),
+                      strdup("such as http://proxy.example.com:3128"));
+    }
+    mw_url_deinit(&hop);
+}
+
+/* ---- TCP, proxy, TLS ---- */
 
 struct probe {
-    struct doctor *d;
     bool done, open;
     enum mw_stream_stage stage;
+    int code;
+    int64_t ms;
     char *error;
+    char *peer, *issuer;
+    const char *tls_version;
+    int64_t not_after;
 };
 
 static void on_open(struct mw_stream *s, void *userdata)
@@ -38,7 +150,10 @@ static void on_close(struct mw_stream *s, enum mw_stream_stage stage, const stru
 
     p->done = true;
     p->stage = stage;
-    p->error = strdup(err->code ? mw_error_text(err) : "the server closed the connection at once");
+    p->code = err->code;
+    p->error = strdup(err->code ? mw_error_text(err)
+                                : "the other side closed the connection at "
+                                  "once");
 }
 
 static const struct mw_stream_ops probe_ops = {
@@ -47,231 +162,166 @@ static const struct mw_stream_ops probe_ops = {
     .on_close = on_close,
 };
 
-static void report_failure(struct doctor *d, const struct probe *p, const char *host)
+static void probe_deinit(struct probe *p)
 {
-    char *sentence = p->error ? strdup(p->error) : NULL;
-
-    switch (p->stage) {
-    case MW_STAGE_RESOLVE:
-        doctor_report(d, DOCTOR_BAD, "name", sentence,
-                      mw_asprintf("is \"%s\" spelled right in `endpoint`, and does this machine's "
-                                  "name server know it?",
-                                  host));
-        return;
-    case MW_STAGE_CONNECT:
-        doctor_report(d, DOCTOR_BAD, "connect", sentence,
-                      strdup("is the server running, is the port right, does a firewall let this "
-                             "machine through?"));
-        return;
-    case MW_STAGE_PROXY:
-        doctor_report(d, DOCTOR_BAD, "proxy", sentence,
-                      strdup("check `proxy`: its address, its user and password, and that it may "
-                             "connect to the server"));
-        return;
-    case MW_STAGE_TLS:
-        doctor_report(d, DOCTOR_BAD, "TLS", sentence,
-                      strdup("a company's own authority goes into tls.ca_file; the server must "
-                             "send its whole chain; `endpoint` must name the host that the "
-                             "certificate is for"));
-        return;
-    case MW_STAGE_OPEN:
-        break;
-    }
-    doctor_report(d, DOCTOR_BAD, "connect", sentence, NULL);
+    free(p->error);
+    free(p->peer);
+    free(p->issuer);
 }
+#define AUTOPROBE MW_CLEANUP(probe_deinit) struct probe
 
-static void report_certificate(struct doctor *d, const struct mw_stream_info *info)
+static void run_probe(struct doctor *d, const char *host, uint16_t port, const char *proxy,
+                      struct mw_tls *tls, struct probe *p)
 {
-    int64_t days = (info->cert_not_after - mw_clock_now()) / DAY_MS;
-    const char *version = info->tls_version ? info->tls_version : "TLS";
-
-    if (!info->cert_not_after)
-        doctor_report(d, DOCTOR_GOOD, "TLS", strdup(version), NULL);
-    else if (days < 0)
-        doctor_report(d, DOCTOR_BAD, "TLS", strdup("the server's certificate has expired"),
-                      strdup("the server's administrator has to renew it"));
-    else
-        doctor_report(
-            d, days < CERTIFICATE_DAYS ? DOCTOR_WARNING : DOCTOR_GOOD, "TLS",
-            mw_asprintf("%s, the certificate is good for another %" PRId64 " days", version, days),
-            NULL);
-}
-
-static bool run_probe(struct doctor *d, const struct mw_url *url, struct mw_tls *tls)
-{
-    struct probe p = {.d = d};
     struct mw_stream *stream = NULL;
     MW_AUTOERROR err = MW_ERROR_INIT;
-    int64_t start = mw_clock_mono();
     struct mw_stream_info info;
+    int64_t start = mw_clock_mono();
     const struct mw_stream_params params = {
-        .host = url->host,
-        .port = url->port,
+        .host = host,
+        .port = port,
         .tls = tls,
-        .proxy = d->bot->proxy,
+        .proxy = proxy,
         .connect_timeout_ms = d->timeout_ms,
         .ops = &probe_ops,
-        .userdata = &p,
+        .userdata = p,
     };
 
     if (mw_stream_connect(&d->loop, &params, &stream, &err) < 0) {
-        doctor_report(d, DOCTOR_BAD, "connect", strdup(mw_error_text(&err)), NULL);
-        return false;
+        p->error = strdup(mw_error_text(&err));
+        return;
     }
-    while (!p.done)
+    while (!p->done)
         uv_run(&d->loop, UV_RUN_ONCE);
-    if (p.open) {
-        mw_stream_get_info(stream, &info);
-        doctor_report(d, DOCTOR_GOOD, "connect",
-                      mw_asprintf("%s answers at %s%s after %" PRId64 " ms", url->host,
-                                  info.peer ? info.peer : "?",
-                                  d->bot->proxy ? ", through the proxy," : "",
-                                  mw_clock_mono() - start),
-                      NULL);
-        if (tls)
-            report_certificate(d, &info);
-    } else {
-        report_failure(d, &p, url->host);
-    }
+    mw_stream_get_info(stream, &info);
+    p->ms = mw_clock_mono() - start;
+    p->peer = info.peer ? strdup(info.peer) : NULL;
+    p->issuer = info.cert_issuer ? strdup(info.cert_issuer) : NULL;
+    p->tls_version = info.tls_version;
+    p->not_after = info.cert_not_after;
     mw_stream_free(stream);
-    free(p.error);
-    return p.open;
 }
 
-bool doctor_connect(struct doctor *d)
+void doctor_connect(struct doctor *d)
 {
-    bool secure = mw_starts_with(mm_client_endpoint(d->client), "https:");
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    struct mw_url url = {0};
-    struct mw_tls *tls = NULL;
-    bool good = false;
+    AUTOPROBE p = {0};
+    struct mw_url hop = {0};
 
-    if (mw_url_parse(mm_client_endpoint(d->client), secure ? 443 : 80, &url) < 0) {
-        doctor_report(d, DOCTOR_BAD, "config", strdup("the endpoint is not an address"), NULL);
-    } else if (secure && mw_tls_new(&d->bot->tls, &tls, &err) < 0) {
-        doctor_report(d, DOCTOR_BAD, "TLS", strdup(mw_error_text(&err)), NULL);
-    } else {
-        if (!secure && strcmp(url.host, "localhost") != 0 && !mw_starts_with(url.host, "127."))
-            doctor_report(d, DOCTOR_WARNING, "TLS",
-                          strdup("http:// is not encrypted: whoever sits in between can read the "
-                                 "token"),
-                          strdup("use https:// in `endpoint`"));
-        good = run_probe(d, &url, tls);
-    }
-    mw_tls_free(tls);
-    mw_url_deinit(&url);
-    return good;
-}
-
-/* ---- WebSocket ---- */
-
-struct hello {
-    bool done;
-    int64_t opened_at, hello_at;
-    enum mw_ws_end end;
-    int http_status, close_code;
-    char *error;
-};
-
-static void on_ws_open(struct mw_ws *ws, void *userdata)
-{
-    struct hello *h = userdata;
-
-    h->opened_at = mw_clock_mono();
-}
-
-static void on_ws_message(struct mw_ws *ws, bool text, const char *data, size_t len, void *userdata)
-{
-    struct hello *h = userdata;
-    MW_AUTOJSON *message = NULL;
-
-    if (mw_json_parse(data, len, &message, NULL) == 0 &&
-        mw_streq(mw_json_str(message, "event"), "hello")) {
-        h->hello_at = mw_clock_mono();
-        h->done = true;
-    }
-}
-
-static void on_ws_close(struct mw_ws *ws, const struct mw_ws_close *how, void *userdata)
-{
-    struct hello *h = userdata;
-
-    h->done = true;
-    h->end = how->end;
-    h->http_status = how->http_status;
-    h->close_code = how->close_code;
-    h->error = strdup(how->err ? mw_error_text(how->err) : "it was closed");
-}
-
-static const struct mw_ws_ops ws_ops = {
-    .on_open = on_ws_open,
-    .on_message = on_ws_message,
-    .on_close = on_ws_close,
-};
-
-static void report_hello(struct doctor *d, const struct hello *h, int64_t start)
-{
-    const char *fix = NULL;
-
-    if (h->hello_at) {
-        doctor_report(d, DOCTOR_GOOD, "WebSocket",
-                      mw_asprintf("hello came after %" PRId64 " ms", h->hello_at - start), NULL);
-        return;
-    }
-    if (h->end == MW_WS_END_REFUSED && (h->http_status == 401 || h->http_status == 403))
-        fix = "the server does not let this account open a WebSocket: is the token still valid?";
-    else if (h->end == MW_WS_END_REFUSED || h->end == MW_WS_END_HANDSHAKE)
-        fix =
-            "a proxy in front of the server does not pass the upgrade on: it must send "
-            "`Upgrade` and `Connection` for /api/v4/websocket. Until then `transport: poll` works";
-    else if (h->opened_at)
-        fix = "the upgrade works, but no hello came: a proxy may hold the frames back, or the "
-              "server is overloaded. Until then `transport: poll` works";
-    doctor_report(d, DOCTOR_BAD, "WebSocket", h->error ? strdup(h->error) : NULL,
-                  fix ? strdup(fix) : NULL);
-}
-
-void doctor_websocket(struct doctor *d)
-{
-    MW_AUTOFREE char *url = mw_asprintf("%s/api/v4/websocket", mm_client_endpoint(d->client));
-    MW_AUTOFREE char *header = mw_asprintf("Authorization: Bearer %s", mm_client_token(d->client));
-    const char *headers[] = {header, NULL};
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    struct hello h = {0};
-    struct mw_tls *tls = NULL;
-    struct mw_ws *ws = NULL;
-    int64_t start = mw_clock_mono();
-    const struct mw_ws_params params = {
-        .url = url,
-        .headers = headers,
-        .proxy = d->bot->proxy,
-        .handshake_timeout_ms = d->timeout_ms,
-        .read_timeout_ms = d->timeout_ms,
-        .ops = &ws_ops,
-        .userdata = &h,
-    };
-    struct mw_ws_params with_tls = params;
-
-    if (d->bot->transport == GW_TRANSPORT_POLL) {
-        doctor_report(d, DOCTOR_GOOD, "WebSocket", strdup("not used: transport is poll"), NULL);
-        return;
-    }
-    if (!url || !header) {
+    if (first_hop(d, &hop) < 0) {
         d->no_memory = true;
         return;
     }
-    if (mw_tls_new(&d->bot->tls, &tls, &err) == 0) {
-        with_tls.tls = tls;
-        if (mw_ws_connect(&d->loop, &with_tls, &ws, &err) == 0) {
-            while (!h.done)
-                uv_run(&d->loop, UV_RUN_ONCE);
-            report_hello(d, &h, start);
-        }
+    run_probe(d, hop.host, hop.port, NULL, NULL, &p);
+    if (p.open)
+        doctor_report(d, DOCTOR_GOOD,
+                      mw_asprintf("%s%s answers after %" PRId64 " ms",
+                                  d->bot->proxy ? "proxy " : "", p.peer ? p.peer : hop.host, p.ms),
+                      NULL);
+    else
+        doctor_report(d, DOCTOR_BAD, p.error ? strdup(p.error) : NULL,
+                      p.code == -ECONNREFUSED
+                          ? mw_asprintf("nothing listens there: is the %s running, and is port %u "
+                                        "right?",
+                                        d->bot->proxy ? "proxy" : "server", hop.port)
+                          : strdup("does a firewall let this machine through, is the port right, "
+                                   "is a `proxy` needed?"));
+    mw_url_deinit(&hop);
+}
+
+void doctor_proxy(struct doctor *d)
+{
+    AUTOPROBE p = {0};
+
+    if (!d->bot->proxy)
+        return;
+    run_probe(d, d->url.host, d->url.port, d->bot->proxy, NULL, &p);
+    if (p.open)
+        doctor_report(d, DOCTOR_GOOD,
+                      mw_asprintf("it opens the way to %s port %u", d->url.host, d->url.port),
+                      NULL);
+    else
+        doctor_report(d, DOCTOR_BAD, p.error ? strdup(p.error) : NULL,
+                      p.code == -EACCES
+                          ? strdup("user and password belong into `proxy`: http://user:password@"
+                                   "host:port")
+                          : strdup("`proxy` must be an HTTP proxy that allows CONNECT to the "
+                                   "server's port"));
+}
+
+static char *tls_fix(const struct probe *p)
+{
+    switch (p->code) {
+    case -EKEYEXPIRED:
+        return strdup("the server's administrator has to renew it (if it is new: is this "
+                      "machine's clock right?)");
+    case -EKEYREJECTED:
+        /* The reason is in the sentence only. */
+        if (p->error && strstr(p->error, "another host name"))
+            return strdup("`endpoint` must name a host that the certificate is for");
+        return strdup("a company's own authority goes into tls.ca_file; the server must send its "
+                      "whole chain");
+    case -EACCES:
+        return strdup("tls.cert_file and tls.key_file: a client certificate that the server takes");
+    case -EPROTO:
+        return strdup("wrong scheme or port: write http:// in `endpoint` if the server has no "
+                      "TLS, else the port where it has");
+    default:
+        return strdup("something between here and the server breaks TLS off: a firewall, a proxy?");
     }
-    if (mw_error_is_set(&err))
-        doctor_report(d, DOCTOR_BAD, "WebSocket", strdup(mw_error_text(&err)), NULL);
-    mw_ws_free(ws);
+}
+
+static void report_certificate(struct doctor *d, const struct probe *p)
+{
+    int64_t days = (p->not_after - mw_clock_now()) / DAY_MS;
+    const char *version = p->tls_version ? p->tls_version : "TLS";
+
+    if (d->bot->tls.insecure)
+        doctor_report(d, DOCTOR_WARNING,
+                      mw_asprintf("%s, but insecure: true takes any certificate: whoever sits in "
+                                  "between can read the token",
+                                  version),
+                      strdup("name the server's authority with tls.ca_file instead"));
+    else if (days < CERTIFICATE_DAYS)
+        doctor_report(d, DOCTOR_WARNING,
+                      mw_asprintf("%s; the certificate ends in %" PRId64 " days", version, days),
+                      strdup("the server's administrator should renew it now"));
+    else
+        doctor_report(d, DOCTOR_GOOD,
+                      mw_asprintf("%s; chain and host name are good, for another %" PRId64 " days",
+                                  version, days),
+                      NULL);
+}
+
+void doctor_tls(struct doctor *d)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    AUTOPROBE p = {0};
+
+    /* The WebSocket needs the context too, also where it is not used. */
+    if (mw_tls_new(&d->bot->tls, &d->tls, &err) < 0) {
+        doctor_report(d, DOCTOR_BAD, strdup(mw_error_text(&err)),
+                      strdup("correct `tls` of this bot"));
+        return;
+    }
+    if (!d->secure)
+        return;
+    run_probe(d, d->url.host, d->url.port, d->bot->proxy, d->tls, &p);
+    if (p.open)
+        report_certificate(d, &p);
+    else
+        doctor_report(d, DOCTOR_BAD, p.error ? strdup(p.error) : NULL, tls_fix(&p));
+}
+
+bool doctor_speaks_tls(struct doctor *d)
+{
+    const struct mw_tls_params any = {.insecure = true};
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct mw_tls *tls = NULL;
+    AUTOPROBE p = {0};
+
+    if (mw_tls_new(&any, &tls, &err) < 0)
+        return false;
+    run_probe(d, d->url.host, d->url.port, d->bot->proxy, tls, &p);
     mw_tls_free(tls);
-    free(h.error);
-    explicit_bzero(header, strlen(header));
+    return p.open;
 }

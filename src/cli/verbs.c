@@ -20,6 +20,10 @@ const struct mw_option cli_common_options[] = {
 static const struct mw_option doctor_options[] = {
     MW_OPTION("bot", 'b', MW_OPT_STRING, "NAME", "only this bot", struct cli_doctor_options, bot,
               .complete = MW_COMPLETE_BOT),
+    MW_OPTION("post", 0, MW_OPT_FLAG, NULL,
+              "also make a real post, see it come back, and delete it: in the first channel of "
+              "`channels`, else in the bot's own direct channel",
+              struct cli_doctor_options, post),
     MW_OPTIONS_END,
 };
 
@@ -70,9 +74,15 @@ static const struct cli_verb setup_verbs[] = {
     {.name = "doctor",
      .summary = "find out what is wrong with the connection to the server",
      .doc = "Checks one thing after the other and prints a line each, with what to do: the "
-            "configuration; for each bot the server's name, the connection, TLS, the server, the "
-            "token, the channels, the WebSocket. Needs no daemon. Exit status 1 when something is "
-            "wrong.",
+            "configuration, secrets, handlers, limits, database and daemon on this machine; then "
+            "for each bot the way to its server, the server, the token, the channels, the people, "
+            "and whether events come back over the WebSocket. What cannot be checked because an "
+            "earlier check failed is shown as skipped. Nobody on the server sees anything of it, "
+            "unless --post is given. Works without a running daemon. Exit status 1 when something "
+            "is wrong. The checks and the JSON are described in docs/troubleshooting.md.",
+     .examples = "  matterwire doctor\n"
+                 "  matterwire doctor --bot support --json | jq '.checks[] | select(.verdict == "
+                 "\"bad\")'\n",
      .options = doctor_options,
      .size = sizeof(struct cli_doctor_options),
      .run = cli_run_doctor},
