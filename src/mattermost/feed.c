@@ -321,8 +321,9 @@ static void pump(struct mm_feed *f)
         remove_first(q);
         if (!give_node(f, node))
             return;
+        /* Not 0: a timer that is due at once runs again before the loop looks at anything else. */
         if (i == ITEMS_PER_TURN - 1)
-            wake(f, 0);
+            wake(f, 1);
     }
     if (f->was_full && (f->live.bytes <= f->limit / 2 || f->found.bytes <= f->limit / 2)) {
         f->was_full = f->live.bytes > f->limit || f->found.bytes > f->limit;

@@ -208,7 +208,7 @@ static void on_flood(uv_timer_t *timer)
         }
     }
     if (f->sent < f->count) {
-        uv_timer_start(timer, on_flood, f->rate > 0 ? FLOOD_TICK_MS : 0, 0);
+        uv_timer_start(timer, on_flood, FLOOD_TICK_MS, 0);
         return;
     }
     mw_buf_printf(&x->out, "{\"sent\":%" PRId64 ",\"elapsed_ms\":%" PRId64 "}", f->sent,
