@@ -168,6 +168,16 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
     return uv_poll_start(&w->poll, events, on_poll) < 0 ? -1 : 0;
 }
 
+/* libcurl may load GnuTLS for protocols that we never speak (RTMP, LDAP), and GnuTLS would set
+ * itself up in every start of the program: 0.8 MB and page faults for nothing. It asks for this
+ * function, see GNUTLS_SKIP_GLOBAL_INIT in its header; who needs it all the same calls
+ * gnutls_global_init. */
+int _gnutls_global_init_skip(void);
+int _gnutls_global_init_skip(void)
+{
+    return 1;
+}
+
 static void init_curl(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
