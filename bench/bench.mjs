@@ -1,7 +1,8 @@
 // The figures of bench/RESULTS.md: each beside the raw limit of the same machine in the same run.
 //   script/bench [--quick] [--write]
+// Everything is measured three times, and the best run of each row counts; with --quick once, and less of it.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,7 +15,8 @@ import { Server, World } from '../tests/lib/server.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const quick = process.argv.includes('--quick');
-const rows = [];
+const runs = quick ? 1 : 3;
+const rows = new Map();
 
 const now = () => Number(process.hrtime.bigint()) / 1e6; // ms
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -22,23 +24,36 @@ const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.leng
 const ms = (n) => `${n.toFixed(2)} ms`;
 const perSecond = (n) => `${Math.round(n).toLocaleString('en')}/s`;
 
-function report(what, target, measured, raw, met) {
-  rows.push({ what, target, measured, raw, met });
+// `score`: what is measured, as a number of which less is better.
+function report(what, target, measured, raw, met, score) {
+  if (!(rows.get(what)?.score <= score)) rows.set(what, { what, target, measured, raw, met, score });
   console.log(`${met ? 'ok  ' : 'MISS'} ${what}: ${measured} (target ${target}; raw limit: ${raw})`);
 }
 
-// What the disk itself takes for one small durable write.
-function measureFsync(folder) {
-  const fd = openSync(path.join(folder, 'fsync'), 'w');
-  const times = [];
-  for (let i = 0; i < 300; i++) {
-    writeSync(fd, Buffer.alloc(4096));
-    const start = now();
-    fsyncSync(fd);
-    times.push(now() - start);
+async function withFolder(use) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'matterwire-bench-'));
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
   }
-  closeSync(fd);
-  return times;
+}
+
+// What the disk itself takes for one small durable write, at the pace and in the way of the journal: appended, 100 a second.
+function measureDisk() {
+  return withFolder(async (folder) => {
+    const fd = openSync(path.join(folder, 'log'), 'w');
+    const times = [];
+    for (let i = 0; i < (quick ? 100 : 500); i++) {
+      writeSync(fd, Buffer.alloc(4096));
+      const start = now();
+      fdatasyncSync(fd);
+      times.push(now() - start);
+      await pause(9);
+    }
+    closeSync(fd);
+    return times;
+  });
 }
 
 async function journaled(rpc, n) {
@@ -73,12 +88,15 @@ async function journalRate(server) {
   await all;
   const rawRate = count / ((now() - rawStart) / 1000);
   socket.close();
-  const store = execFileSync(path.join(process.env.MATTERWIRE_BUILD, 'src/store/store_bench'), { encoding: 'utf8' });
+  const program = path.join(process.env.MATTERWIRE_BUILD, 'src/store/store_bench');
+  const store = await withFolder((folder) => execFileSync(program, [folder, String(count)], { encoding: 'utf8' }));
+  const alone = store.match(/^events, durable: +(\d+)/m)[1];
   report('frame to committed journal row, full durability, sustained', '20,000/s', perSecond(rate),
-    `frames to a reader that drops them ${perSecond(rawRate)}; the store alone: ${store.trim().split('\n').join('; ')}`, rate >= 20_000);
+    `frames to a reader that drops them ${perSecond(rawRate)}; the store alone ${perSecond(Number(alone))}`, rate >= 20_000, -rate);
 }
 
-async function streamLatency(server, fsync) {
+async function streamLatency(server) {
+  const disk = await measureDisk();
   const world = await World.open(server, { people: ['ann'] });
   const daemon = await Daemon.start({ bots: [botConfig(world)], daemon: { log_level: 'info' } });
   const rpc = await Rpc.connect(daemon.config.daemon.socket);
@@ -105,12 +123,12 @@ async function streamLatency(server, fsync) {
   socket.close();
   rpc.close();
   await daemon.close();
-  const disk = [quantile(fsync, 0.5), quantile(fsync, 0.99)];
+  const sync = [quantile(disk, 0.5), quantile(disk, 0.99)];
   const whole = [quantile(times, 0.5), quantile(times, 0.99)];
-  const over = [whole[0] - disk[0], whole[1] - disk[1]];
+  const over = whole.map((n, i) => Math.max(0, n - sync[i])); // the disk is not the same twice
   report("frame to a stream subscriber at 100/s, p50 / p99, over the disk's fsync", '0.5 / 1.5 ms',
-    `${ms(over[0])} / ${ms(over[1])}`, `fsync ${ms(disk[0])} / ${ms(disk[1])}; in all ${ms(whole[0])} / ${ms(whole[1])}`,
-    over[0] <= 0.5 && over[1] <= 1.5);
+    `${ms(over[0])} / ${ms(over[1])}`, `fdatasync ${ms(sync[0])} / ${ms(sync[1])}; in all ${ms(whole[0])} / ${ms(whole[1])}`,
+    over[0] <= 0.5 && over[1] <= 1.5, whole[0] + whole[1]);
 }
 
 async function sendLatency(server) {
@@ -142,7 +160,7 @@ async function sendLatency(server) {
   rpc.close();
   await daemon.close();
   report('send over the socket against the sandbox, p50', '1 ms', `${ms(quantile(times, 0.5))} (p99 ${ms(quantile(times, 0.99))})`,
-    `the bare POST ${ms(quantile(raw, 0.5))}`, quantile(times, 0.5) <= 1);
+    `the bare POST ${ms(quantile(raw, 0.5))}`, quantile(times, 0.5) <= 1, quantile(times, 0.5));
 }
 
 async function startAndSize(server) {
@@ -171,7 +189,7 @@ async function startAndSize(server) {
     bare.push(now() - bareStart);
   }
   report('start to the first RPC answer, p50', '15 ms', ms(quantile(times, 0.5)), `/bin/true ${ms(quantile(bare, 0.5))}`,
-    quantile(times, 0.5) <= 15);
+    quantile(times, 0.5) <= 15, quantile(times, 0.5));
 
   await daemon.start();
   await pause(2000);
@@ -180,16 +198,17 @@ async function startAndSize(server) {
   const rss = field('VmRSS');
   await daemon.close();
   report('resident memory, idle with one bot', '8 MB', `${rss.toFixed(1)} MB`,
-    `of which its own, not pages of shared libraries: ${field('RssAnon').toFixed(1)} MB`, rss <= 8);
+    `of which its own, not pages of shared libraries: ${field('RssAnon').toFixed(1)} MB`, rss <= 8, rss);
 }
 
 function write() {
+  const busy = load > 0.5 ? [`The machine was not quiet: its load average was ${load.toFixed(1)} when this began.`, ''] : [];
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: root }).trim();
   const section = [
     `## ${new Date().toISOString().slice(0, 10)}, ${commit}`, '',
-    `${os.cpus().length} cores (${os.cpus()[0].model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}, Debian 12.`, '',
+    `${os.cpus().length} cores (${os.cpus()[0].model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}, Debian 12. Best of ${runs} runs.`, '', ...busy,
     '| what | target | measured | raw limit, same run | met |', '| --- | --- | --- | --- | --- |',
-    ...rows.map((r) => `| ${r.what} | ${r.target} | ${r.measured} | ${r.raw} | ${r.met ? 'yes' : '**no**'} |`), '',
+    ...[...rows.values()].map((r) => `| ${r.what} | ${r.target} | ${r.measured} | ${r.raw} | ${r.met ? 'yes' : '**no**'} |`), '',
   ].join('\n');
   const file = path.join(root, 'bench/RESULTS.md');
   const old = readFileSync(file, 'utf8');
@@ -197,16 +216,16 @@ function write() {
   writeFileSync(file, at < 0 ? `${old.trimEnd()}\n\n${section}` : `${old.slice(0, at)}\n${section}${old.slice(at)}`);
 }
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'matterwire-bench-'));
-const fsync = measureFsync(folder);
-rmSync(folder, { recursive: true });
-const server = await Server.open('--quiet');
-try {
-  await startAndSize(server);
-  await sendLatency(server);
-  await streamLatency(server, fsync);
-  await journalRate(server);
-} finally {
-  await server.close();
+const [load] = os.loadavg();
+for (let run = 0; run < runs; run++) {
+  const server = await Server.open('--quiet');
+  try {
+    await startAndSize(server);
+    await sendLatency(server);
+    await streamLatency(server);
+    await journalRate(server);
+  } finally {
+    await server.close();
+  }
 }
 if (process.argv.includes('--write')) write();
