@@ -64,6 +64,7 @@ extern const struct cli_verb_table cli_verbs_post;
 extern const struct cli_verb_table cli_verbs_read;
 extern const struct cli_verb_table cli_verbs_channel;
 extern const struct cli_verb_table cli_verbs_people;
+extern const struct cli_verb_table cli_verbs_file;
 /* All verbs in the order of the help. */
 size_t cli_verb_count(void);
 const struct cli_verb *cli_verb_at(size_t i);
@@ -188,6 +189,9 @@ struct cli_conn {
     int64_t last_id;
     struct mw_buf in;
     size_t used; /* bytes of `in` that were given out as a line */
+    /* What comes while a call waits for its answer; NULL = it is dropped. */
+    void (*on_notification)(const cJSON *notification, void *userdata);
+    void *userdata;
 };
 
 /* Prints nothing: returns 0 or a negative errno; *ret_path = where it tried, freed by the caller,
@@ -196,7 +200,8 @@ int cli_try_connect(const struct cli *cli, struct cli_conn *ret, char **ret_path
 /* Returns CLI_DONE, or another exit status after it said why. */
 int cli_connect(struct cli *cli, struct cli_conn *ret);
 void cli_conn_deinit(struct cli_conn *c);
-/* One call; `params` is taken over (NULL = none). What notifications come meanwhile are dropped. */
+/* One call; `params` is taken over (NULL = none). on_notification hears the
+ * notifications that come meanwhile. */
 int cli_call(struct cli_conn *c, const char *method, cJSON *params, cJSON **ret_result);
 /* Connects, calls once. */
 int cli_call_once(struct cli *cli, const char *method, cJSON *params, cJSON **ret_result);

@@ -221,8 +221,11 @@ int cli_call(struct cli_conn *c, const char *method, cJSON *params, cJSON **ret_
             return r;
         if (mw_json_parse(line, len, &answer, NULL) < 0)
             return cli_error(CLI_FAILED, "the daemon answered something that is not JSON");
-        if (mw_json_str(answer, "method"))
+        if (mw_json_str(answer, "method")) {
+            if (c->on_notification)
+                c->on_notification(answer, c->userdata);
             continue;
+        }
         error = mw_json_obj(answer, "error");
         /* An error without an id is about the connection as a whole. */
         if (error && cJSON_IsNull(mw_json_get(answer, "id")))

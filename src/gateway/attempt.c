@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "gateway/outbox_internal.h"
+#include "mattermost/transfer.h"
 
 /* The server's clock is known to a second; a key is looked for from so long before the first try.
  */
@@ -526,7 +527,8 @@ static void upload(struct gw_row *r, const char *name, const char *path, const c
         rc = -errno;
     }
     if (!rc)
-        rc = path ? mm_upload(s->client, r->channel_id, path, name, on_uploaded, r) : -EINVAL;
+        rc = path ? mm_upload_file(s->client, r->channel_id, path, name, NULL, on_uploaded, r)
+                  : -EINVAL;
     if (!rc)
         return;
     if (r->upload_fd >= 0)

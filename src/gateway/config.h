@@ -53,6 +53,7 @@ struct gw_daemon_config {
     char *socket;   /* path of the Unix socket */
     char *database; /* path of the SQLite file (from sqlite:///path or a plain path) */
     enum mw_log_level log_level;
+    struct gw_strings attach_roots; /* absolute; empty = anywhere but our own files */
 };
 
 struct gw_config {

@@ -112,6 +112,13 @@ static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void 
     const struct gw_slot *database = slot_of(&daemon_section, slots, "database");
     char *path = NULL;
 
+    for (size_t i = 0; i < d->attach_roots.n; i++) {
+        path = gw_absolute_path(b, d->attach_roots.items[i]);
+        if (path) {
+            free(d->attach_roots.items[i]);
+            d->attach_roots.items[i] = take_ptr(path);
+        }
+    }
     if (!d->socket && !socket->present && !(d->socket = gw_default_socket()))
         b->error = -ENOMEM;
     if (d->socket && strlen(d->socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -366,6 +373,13 @@ static const struct gw_key daemon_keys[] = {
     KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
         .choices = "error warning info debug", .doc = "How much the daemon logs.",
         .example = "debug"),
+    KEY(gw_daemon_config, attach_roots, GW_KEY_WORDS, .fallback_doc = "anywhere",
+        .doc = "Folders that files may be sent from, by `send --file`, `reply --file` and "
+               "`upload`; links are resolved first. Set it where programs that act on what others "
+               "write may attach files. Empty: every file that the daemon's user may read, but not "
+               "this file and the database; only that user and root can ask for it. The daemon "
+               "reads the files, as its own user.",
+        .example = "[/srv/reports, ~/outgoing]"),
 };
 
 static const struct gw_section daemon_section = {

@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "gateway/files.h"
 #include "gateway/internal.h"
 
 #define DEFAULT_WAIT_MS 15000
@@ -537,18 +538,10 @@ static int copy_files(struct gw_pending_send *p, const char *const *files, struc
     if (!p->files)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        struct stat st;
+        int r = gw_attach_check(gw_get_config(p->gw), files[i], &p->files[i], err);
 
-        if (files[i][0] != '/')
-            return mw_error_set(err, 1, "the path of a file must be absolute: %s", files[i]);
-        if (stat(files[i], &st) || access(files[i], R_OK))
-            return mw_error_set(err, 1, "the file %s cannot be read: %s", files[i],
-                                strerror(errno));
-        if (!S_ISREG(st.st_mode) || st.st_size == 0)
-            return mw_error_set(err, 1, "%s is not a file with content", files[i]);
-        p->files[i] = strdup(files[i]);
-        if (!p->files[i])
-            return -ENOMEM;
+        if (r)
+            return r;
     }
     return 0;
 }

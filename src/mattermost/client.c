@@ -28,8 +28,11 @@ struct mm_call {
     struct mm_client *c;
     char *method, *path; /* path with /api/v4 */
     char *body;
+    size_t body_len;
     char *upload_path;
-    mm_cb cb; /* NULL = canceled by mm_cancel */
+    char *range; /* header: the answer is a part of a file, not JSON; NULL = none */
+    bool bytes;  /* the body is no JSON */
+    mm_cb cb;    /* NULL = canceled by mm_cancel */
     void *userdata;
     struct mw_http_call *http;
     unsigned token_generation; /* of the token it was sent with */
@@ -103,6 +106,7 @@ static void free_call(struct mm_call *call)
     else
         free(call->body);
     free(call->upload_path);
+    free(call->range);
     cJSON_Delete(call->result.body);
     mw_error_reset(&call->result.err);
     free(call);
@@ -202,17 +206,21 @@ static int send_call(struct mm_call *call, struct mw_error *err)
 {
     struct mm_client *c = call->c;
     MW_AUTOFREE char *url = mw_asprintf("%s%s", c->endpoint, call->path);
-    const char *headers[] = {"Accept: application/json", call->is_login ? NULL : c->auth_header,
-                             NULL};
+    const char *headers[] = {call->range ? call->range : "Accept: application/json",
+                             call->is_login ? NULL : c->auth_header, NULL};
     struct mw_http_request req = {
         .method = call->method,
         .url = url,
         .headers = headers,
         .body = call->body,
-        .body_len = call->body ? strlen(call->body) : 0,
-        .content_type = call->upload_path ? "application/octet-stream" : NULL,
+        .body_len = call->bytes  ? call->body_len
+                    : call->body ? strlen(call->body)
+                                 : 0,
+        .content_type = call->upload_path || call->bytes ? "application/octet-stream" : NULL,
         .upload_path = call->upload_path,
-        .timeout_ms = call->upload_path ? MW_MAX(c->timeout_ms, UPLOAD_TIMEOUT_MS) : 0,
+        .timeout_ms = call->upload_path || call->bytes || call->range
+                          ? MW_MAX(c->timeout_ms, UPLOAD_TIMEOUT_MS)
+                          : 0,
         .cb = on_http,
         .userdata = call,
     };
@@ -381,9 +389,9 @@ static void say_redirect(const struct mm_call *call, int status, const char *loc
                      call->c->endpoint, (int)MW_MIN(n, 200), location, status);
 }
 
-/* Reads what the server answered into res. */
-static void read_answer(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
-                        struct mm_result *res)
+/* An answer in JSON, as nearly all are. */
+static void read_json(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
+                      struct mm_result *res)
 {
     struct mm_client *c = call->c;
     bool is_json = looks_like_json(r, body);
@@ -432,6 +440,19 @@ static void read_answer(struct mm_call *call, const struct mw_http_response *r, 
                                       : "is the endpoint right, is a proxy in between?");
     }
     mw_error_reset(&why);
+}
+
+/* Reads what the server answered into res. */
+static void read_answer(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
+                        struct mm_result *res)
+{
+    if (call->range && (r->status == 200 || r->status == 206)) {
+        res->outcome = MM_OK;
+        res->data = body->data;
+        res->data_len = body->len;
+        return;
+    }
+    read_json(call, r, body, res);
 }
 
 /* After a 429 everything waits, and the call that got it is sent again: it was not carried out. */
@@ -603,6 +624,44 @@ int mm_upload(struct mm_client *c, const char *channel_id, const char *path, con
     target = mw_asprintf("/files?channel_id=%s&filename=%s", id, name);
     call = target ? new_call(c, "POST", target, cb, userdata) : NULL;
     if (!call || !(call->upload_path = strdup(path)))
+        return -ENOMEM;
+    append_call(&c->pending, take_ptr(call));
+    wake(c, 0);
+    return 0;
+}
+
+int mm_call_bytes(struct mm_client *c, const char *path, const void *data, size_t len, mm_cb cb,
+                  void *userdata)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = NULL;
+
+    if (c->dead)
+        return -ECANCELED;
+    if (c->pending.n >= c->max_pending)
+        return -ENOBUFS;
+    call = new_call(c, "POST", path, cb, userdata);
+    if (!call || !(call->body = malloc(len + 1)))
+        return -ENOMEM;
+    memcpy(call->body, data, len);
+    call->body_len = len;
+    call->bytes = true;
+    append_call(&c->pending, take_ptr(call));
+    wake(c, 0);
+    return 0;
+}
+
+int mm_call_range(struct mm_client *c, const char *path, int64_t from, int64_t to, mm_cb cb,
+                  void *userdata)
+{
+    MW_CLEANUP(free_call_p) struct mm_call *call = NULL;
+
+    if (c->dead)
+        return -ECANCELED;
+    if (c->pending.n >= c->max_pending)
+        return -ENOBUFS;
+    call = new_call(c, "GET", path, cb, userdata);
+    if (!call ||
+        !(call->range = mw_asprintf("Range: bytes=%lld-%lld", (long long)from, (long long)to)))
         return -ENOMEM;
     append_call(&c->pending, take_ptr(call));
     wake(c, 0);

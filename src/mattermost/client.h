@@ -63,6 +63,8 @@ struct mm_result {
     int64_t retry_after_ms; /* -1 = none */
     int64_t date_ms;        /* Date header, 0 = none */
     cJSON *body;            /* may be taken with take_ptr; NULL when not JSON */
+    const char *data;       /* mm_call_range only: the bytes */
+    size_t data_len;
 };
 typedef void (*mm_cb)(struct mm_result *r, void *userdata);
 
@@ -72,7 +74,14 @@ const char *mm_outcome_name(enum mm_outcome o);
 /* Any call. `path` without /api/v4, e.g. "/users/me". `body` is taken over (NULL = none). */
 int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *body, mm_cb cb,
             void *userdata) MW_MUST_CHECK;
-/* Uploads a local file to a channel; body is the answer of POST /files. */
+/* POST of bytes, which are copied. */
+int mm_call_bytes(struct mm_client *c, const char *path, const void *data, size_t len, mm_cb cb,
+                  void *userdata) MW_MUST_CHECK;
+/* Bytes `from` to `to` (both included) of a file, at most 16 MiB; status 206, or 200 when it is all
+ * of it. */
+int mm_call_range(struct mm_client *c, const char *path, int64_t from, int64_t to, mm_cb cb,
+                  void *userdata) MW_MUST_CHECK;
+/* Uploads a local file to a channel in one go; body is the answer of POST /files. */
 int mm_upload(struct mm_client *c, const char *channel_id, const char *path, const char *filename,
               mm_cb cb, void *userdata) MW_MUST_CHECK;
 

@@ -202,6 +202,7 @@ static const struct rpc_method_table *const tables[] = {
     &rpc_methods_post,
     &rpc_methods_read,
     &rpc_directory_methods,
+    &rpc_file_methods,
 };
 
 size_t rpc_method_count(void)

@@ -45,6 +45,7 @@ struct rpc_method_table {
         .methods = (array), .n = MW_ARRAY_LEN(array)                                               \
     }
 #define RPC_PARAMS(array) .params = (array), .n_params = MW_ARRAY_LEN(array)
+extern const struct rpc_method_table rpc_file_methods;      /* files.c */
 extern const struct rpc_method_table rpc_directory_methods; /* directory.c */
 /* All methods in the order of the reference. */
 size_t rpc_method_count(void);

@@ -1,5 +1,6 @@
-/* Of the gateway, what the server's own tests do without: the directory. */
+/* Of the gateway, what the server's own tests do without: the directory, files. */
 #include "gateway/directory.h"
+#include "gateway/files.h"
 
 static void refuse(gw_cb cb, void *userdata)
 {
@@ -21,3 +22,5 @@ REFUSED(gw_users, const struct gw_users_query *query)
 REFUSED(gw_user, const char *name)
 REFUSED(gw_teams)
 REFUSED(gw_groups)
+REFUSED(gw_upload, const struct gw_upload *req)
+REFUSED(gw_download, const struct gw_download *req)

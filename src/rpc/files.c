@@ -1,0 +1,131 @@
+/* `upload` and `download`. */
+#include "gateway/files.h"
+#include "rpc/internal.h"
+
+static void on_reply(struct gw_reply *reply, void *userdata)
+{
+    rpc_call_reply(userdata, reply);
+}
+
+static void on_progress(int64_t done, int64_t total, void *userdata)
+{
+    struct rpc_call *call = userdata;
+    struct mw_buf *out;
+
+    /* A client that does not read needs no more of them. */
+    if (!call->conn || !call->id || rpc_conn_full(call->conn))
+        return;
+    out = &call->conn->server->out;
+    mw_buf_clear(out);
+    mw_buf_puts(out, "{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{\"id\":");
+    mw_json_write(out, call->id);
+    mw_buf_printf(out, ",\"done\":%lld,\"total\":%lld}}\n", (long long)done, (long long)total);
+    if (!mw_buf_error(out))
+        rpc_conn_write(call->conn, out->data, out->len);
+    mw_buf_clear(out);
+}
+
+/* NULL: the call was answered. */
+static struct gw_bot *bot_of(struct rpc_call *call, const cJSON *params)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_bot *bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
+
+    if (!bot)
+        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
+    return bot;
+}
+
+static void run_upload(struct rpc_call *call, const cJSON *params)
+{
+    struct gw_bot *bot = bot_of(call, params);
+
+    if (bot)
+        gw_upload(rpc_call_gw(call), bot,
+                  &(struct gw_upload){
+                      .channel = mw_json_str(params, "channel"),
+                      .path = mw_json_str(params, "file"),
+                      .name = mw_json_str(params, "name"),
+                      .progress = mw_json_bool(params, "progress") ? on_progress : NULL,
+                  },
+                  on_reply, call);
+}
+
+static void run_download(struct rpc_call *call, const cJSON *params)
+{
+    struct gw_bot *bot = bot_of(call, params);
+
+    if (bot)
+        gw_download(rpc_call_gw(call), bot,
+                    &(struct gw_download){
+                        .what = mw_json_str(params, "what"),
+                        .folder = mw_json_str(params, "folder"),
+                        .replace = mw_json_bool(params, "replace"),
+                        .progress = mw_json_bool(params, "progress") ? on_progress : NULL,
+                    },
+                    on_reply, call);
+}
+
+/* ---- The table ---- */
+
+#define BOT                                                                                        \
+    {                                                                                              \
+        .name = "bot", .type = RPC_STRING,                                                         \
+        .doc = "Name of the bot. May be left out when there is only one."                          \
+    }
+#define PROGRESS                                                                                   \
+    {                                                                                              \
+        .name = "progress", .type = RPC_BOOL,                                                      \
+        .doc = "Send notifications `progress` with `id` (of this request), `done` and `total` "    \
+               "(bytes of the file), for files of more than 5 MiB."                                \
+    }
+
+static const struct rpc_param upload_params[] = {
+    BOT,
+    {.name = "channel",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "Where it will be posted: by any name. A file can be attached to posts of this channel "
+            "only."},
+    {.name = "file",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "Absolute path, which the daemon reads; see `attach_roots` in docs/config.md."},
+    {.name = "name",
+     .type = RPC_STRING,
+     .doc = "What it is called there; as on the disk unless "
+            "given."},
+    PROGRESS,
+};
+
+static const struct rpc_param download_params[] = {
+    BOT,
+    {.name = "what",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "A post (id or permalink): all its files; or the id of a file."},
+    {.name = "folder",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "Absolute path of a folder that exists, where the daemon writes the files (0600)."},
+    {.name = "replace", .type = RPC_BOOL, .doc = "Replace files that are there."},
+    PROGRESS,
+};
+
+static const struct rpc_method methods[] = {
+    {.name = "upload",
+     .doc =
+         "Uploads a file without posting it. Size and kind are checked first; more than 5 MiB go "
+         "in pieces, and after a broken connection the upload goes on where it was.",
+     RPC_PARAMS(upload_params),
+     .result = "An object: `file_id`, `name`, `size`, `channel_id`.",
+     .run = run_upload},
+    {.name = "download",
+     .doc = "Downloads files into a folder. They come in pieces; what a broken download left is "
+            "continued by the next one. Nothing is fetched when a file is in the way.",
+     RPC_PARAMS(download_params),
+     .result = "An array of objects: `file_id`, `name` (as it was uploaded), `path`, `size`, "
+               "`type`.",
+     .run = run_download},
+};
+const struct rpc_method_table rpc_file_methods = RPC_METHOD_TABLE(methods);
