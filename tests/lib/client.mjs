@@ -3,6 +3,13 @@ import mattermost from '@mattermost/client';
 import WebSocket from 'ws';
 
 globalThis.WebSocket ??= WebSocket;
+// Browsers have it, Node before 23 does not; the official client makes one when a ping of its own gets no answer in time.
+globalThis.CloseEvent ??= class CloseEvent extends Event {
+  constructor(type, { code = 0, reason = '', wasClean = false } = {}) {
+    super(type);
+    Object.assign(this, { code, reason, wasClean });
+  }
+};
 const { Client4, WebSocketClient } = mattermost;
 
 // A promise that fails with `what` when it takes too long: every wait in the tests has a bound.
