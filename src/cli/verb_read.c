@@ -191,7 +191,8 @@ static const struct cli_verb verbs[] = {
      .doc = "Prints events as they happen, until Ctrl-C: a line each on a terminal, one JSON "
             "object a line elsewhere, without delay. With --consumer the place is remembered: "
             "what happens while no stream of that name runs comes first the next time. An event "
-            "counts as seen once its line was written.",
+            "counts as seen once its line was written. When the daemon is restarted the stream "
+            "waits for it and goes on; nothing is missed.",
      .examples = "  matterwire stream\n"
                  "  matterwire stream --consumer log --kind post | while read -r event; do ...; "
                  "done\n",

@@ -1,29 +1,43 @@
 /*
  * `stream`: events as they come. A line is acknowledged only once it was written, and credit for
- * more is granted then, so a slow reader of ours slows the stream and loses nothing.
+ * more is granted then, so a slow reader of ours slows the stream and loses nothing. When the
+ * daemon is restarted the stream goes on behind the last line that was written.
  */
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/kinds.h"
 
 #define CREDIT 256 /* events under way at a time */
 
+/* How often a daemon that went away is looked for. */
+#define RETRY_MIN_MS 200
+#define RETRY_MAX_MS 5000
+#define HEALTHY_MS   10000
+
 static volatile sig_atomic_t stop;
+static volatile sig_atomic_t idle; /* nothing is under way: a signal may end us where we are */
 
 static void on_signal(int signum)
 {
     stop = 1;
+    if (idle)
+        _exit(CLI_DONE);
 }
 
 struct stream {
     struct cli *cli;
+    const struct cli_stream_options *options;
     struct cli_conn conn;
+    struct mw_backoff backoff;
     int64_t subscription;
     bool named;
+    int64_t position;  /* written up to this event; -1 = where the daemon begins */
     int64_t last_id;   /* printed and not yet acknowledged; 0 = none */
     int64_t printed;   /* events since credit was granted */
     struct mw_buf out; /* lines to write */
@@ -105,6 +119,8 @@ static int settle(struct stream *s)
     if (!s->printed)
         return CLI_DONE;
     r = write_out(s);
+    if (!s->out.len)
+        s->position = MW_MAX(s->position, s->last_id);
     /* Without a name credit can be granted in larger steps. */
     if (r || s->out.len || (!ack && s->printed < CREDIT / 4))
         return r;
@@ -118,6 +134,7 @@ static int settle(struct stream *s)
     return cli_request(&s->conn, 0, ack ? "stream.ack" : "stream.credit", take_ptr(params));
 }
 
+/* Until it is over, or the daemon is gone (CLI_UNREACHABLE). */
 static int follow(struct stream *s)
 {
     struct pollfd fds[2] = {
@@ -151,16 +168,14 @@ static int follow(struct stream *s)
         if (r == -ENOMEM)
             return cli_no_memory();
         if (r < 0)
-            return cli_error(CLI_UNREACHABLE, "the daemon ended the stream: it was stopped, or "
-                                              "restarted");
+            return CLI_UNREACHABLE;
     }
 }
 
-int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
+static int subscribe(struct stream *s)
 {
-    const struct cli_stream_options *o = options;
+    const struct cli_stream_options *o = s->options;
     MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
-    struct stream s = {.cli = cli, .named = o->consumer != NULL};
     int r;
 
     if (!params)
@@ -170,18 +185,95 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
         return r;
     if ((o->consumer && mw_json_add_str(params, "consumer", o->consumer)) ||
         (o->bot && mw_json_add_str(params, "bot", o->bot)) ||
-        (o->since >= 0 && mw_json_add_i64(params, "after", o->since)) ||
+        (s->position >= 0 && mw_json_add_i64(params, "after", s->position)) ||
         (o->raw && mw_json_add_bool(params, "raw", true)) ||
         mw_json_add_i64(params, "credit", CREDIT))
         return cli_no_memory();
-    r = cli_connect(cli, &s.conn);
+    r = cli_call(&s->conn, "stream", take_ptr(params), &result);
     if (r)
         return r;
-    block_signals(&s);
-    r = cli_call(&s.conn, "stream", take_ptr(params), &result);
-    s.subscription = mw_json_i64(result, "subscription", 0);
+    s->subscription = mw_json_i64(result, "subscription", 0);
+    s->position = mw_json_i64(result, "after", s->position);
+    s->printed = s->last_id = 0;
+    mw_backoff_healthy(&s->backoff, mw_clock_mono());
+    return CLI_DONE;
+}
+
+/* The daemon may not have heard what was acknowledged last. */
+static int acknowledge_again(struct stream *s)
+{
+    cJSON *params = cJSON_CreateObject();
+
+    if (!params || mw_json_add_i64(params, "subscription", s->subscription) ||
+        mw_json_add_i64(params, "id", s->position)) {
+        cJSON_Delete(params);
+        return cli_no_memory();
+    }
+    return cli_request(&s->conn, 0, "stream.ack", params);
+}
+
+static int try_again(struct stream *s)
+{
+    MW_AUTOFREE char *path = NULL;
+    int r = cli_try_connect(s->cli, &s->conn, &path);
+
+    if (r < 0)
+        return path ? CLI_UNREACHABLE : cli_no_memory();
+    r = subscribe(s);
+    if (r == CLI_DONE && s->named && s->position > 0)
+        r = acknowledge_again(s);
+    return r;
+}
+
+/* Waits for the daemon. Returns CLI_DONE when the stream goes on; *ret_gone: nobody reads us. */
+static int reconnect(struct stream *s, bool *ret_gone)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO};
+    int r;
+
+    cli_error(CLI_DONE, "the daemon ended the stream; waiting for it to come back");
+    idle = 1;
+    sigprocmask(SIG_SETMASK, &s->while_waiting, NULL);
+    do {
+        cli_conn_deinit(&s->conn);
+        s->conn = (struct cli_conn){.fd = -1};
+        if (poll(&reader, 1, (int)mw_backoff_next(&s->backoff, mw_clock_mono())) > 0)
+            *ret_gone = true;
+        r = *ret_gone ? CLI_DONE : try_again(s);
+    } while (r == CLI_UNREACHABLE);
+    sigprocmask(SIG_SETMASK, &s->while_working, NULL);
+    idle = 0;
+    if (r == CLI_DONE && !*ret_gone)
+        cli_error(CLI_DONE, "the daemon is back, the stream goes on");
+    return r;
+}
+
+int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
+{
+    const struct cli_stream_options *o = options;
+    struct stream s = {
+        .cli = cli,
+        .options = o,
+        .conn.fd = -1,
+        .named = o->consumer != NULL,
+        .position = o->since,
+    };
+    bool gone = false;
+    int r;
+
+    mw_backoff_init(&s.backoff, RETRY_MIN_MS, RETRY_MAX_MS, HEALTHY_MS);
+    r = cli_connect(cli, &s.conn);
     if (r == CLI_DONE)
+        r = subscribe(&s);
+    if (r == CLI_DONE) {
+        block_signals(&s);
         r = follow(&s);
+        while (r == CLI_UNREACHABLE && !stop && !gone) {
+            r = reconnect(&s, &gone);
+            if (r == CLI_DONE && !gone)
+                r = follow(&s);
+        }
+    }
     cli_conn_deinit(&s.conn);
     mw_buf_deinit(&s.out);
     return r;

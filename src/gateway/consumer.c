@@ -91,8 +91,9 @@ static int begin(struct gw_consumer *c, int64_t after_id, struct mw_error *err)
                                 c->name);
     }
     c->position = rc == 0 ? c->acked : mw_store_last_event_id(store);
+    /* An id that was never given out is of another database: wait for no such event. */
     if (after_id >= 0)
-        c->position = after_id;
+        c->position = MW_MIN(after_id, mw_store_last_event_id(store));
     if (!c->name || rc == 0)
         return 0;
     /* A new durable consumer exists from now on, also when it never acknowledges anything. */
@@ -210,6 +211,11 @@ int gw_consumer_read(struct gw_consumer *c, unsigned limit, mw_event_row_cb cb, 
         c->position = MW_MAX(c->position, end);
     arm(c, !r.stopped && r.n == f.limit);
     return (int)r.n;
+}
+
+int64_t gw_consumer_position(const struct gw_consumer *c)
+{
+    return c->position;
 }
 
 int gw_consumer_ack(struct gw_consumer *c, int64_t id)

@@ -132,6 +132,8 @@ int gw_consumer_new(struct gw *gw, const struct gw_consumer_params *params,
 /* Gives up to `limit` events in order to cb (which may stop by returning false: that event counts
  * as not given). Returns how many were given, or a negative errno. */
 int gw_consumer_read(struct gw_consumer *c, unsigned limit, mw_event_row_cb cb, void *userdata);
+/* The id behind which it reads next. */
+int64_t gw_consumer_position(const struct gw_consumer *c);
 /* Everything up to id has been dealt with (named consumers only; committed in the background). */
 int gw_consumer_ack(struct gw_consumer *c, int64_t id);
 void gw_consumer_free(struct gw_consumer *c);

@@ -161,7 +161,9 @@ static const struct rpc_method methods[] = {
             "`event`, as long as there is credit. Nothing is lost while there is none: the journal "
             "keeps it.",
      RPC_PARAMS(stream_params),
-     .result = "An object: `subscription`, the number for the methods below.",
+     .result =
+         "An object: `subscription`, the number for the methods below; `after`, the id behind "
+         "which it begins, for going on there over another connection.",
      .run = rpc_stream},
     {.name = "stream.credit",
      .doc = "Grants a subscription more events.",

@@ -148,7 +148,7 @@ void rpc_stream(struct rpc_call *call, const cJSON *params)
         .on_live = on_live,
     };
     struct rpc_subscription *sub;
-    char text[64];
+    char text[96];
     int r;
 
     if (rpc_kinds(params, "kinds", &p.kinds, &err)) {
@@ -186,7 +186,8 @@ void rpc_stream(struct rpc_call *call, const cJSON *params)
     sub->next = conn->subs;
     conn->subs = sub;
     conn->n_subs++;
-    snprintf(text, sizeof(text), "{\"subscription\":%" PRId64 "}", sub->id);
+    snprintf(text, sizeof(text), "{\"subscription\":%" PRId64 ",\"after\":%" PRId64 "}", sub->id,
+             gw_consumer_position(sub->consumer));
     rpc_call_text(call, text);
     /* Events come behind the answer. */
     sub->open = true;

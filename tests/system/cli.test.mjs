@@ -178,6 +178,24 @@ describe('history and stream', () => {
     assert.ok(!seen.includes(one.id), 'what was acknowledged does not come again');
   });
 
+  test('a stream goes on when the daemon is restarted, and misses nothing', async (t) => {
+    const daemon = await daemonFor(t);
+    const args = ['stream', '--kind', 'post', '--since', '0'];
+    const streams = [daemon.spawn(...args), daemon.spawn(...args, '--consumer', 'goes-on')];
+    t.after(() => Promise.all(streams.map((s) => s.stop())));
+    const one = await ann.post(world.channel, 'stream one');
+    for (const stream of streams) await stream.line((l) => l.includes(one.id), 'the first post');
+    await daemon.stop();
+    for (const stream of streams) await stream.stderr.find((l) => l.includes('waiting'), 'the stream to say that it waits');
+    const two = await ann.post(world.channel, 'stream two');
+    await daemon.start();
+    for (const stream of streams) {
+      await stream.line((l) => l.includes(two.id), 'the second post');
+      const seen = stream.stdout.items.map((l) => JSON.parse(l).post_id).filter((id) => [one.id, two.id].includes(id));
+      assert.deepEqual(seen, [one.id, two.id]);
+    }
+  });
+
   test('typing is streamed live and not stored', async (t) => {
     const daemon = await daemonFor(t);
     const stream = daemon.spawn('stream', '--kind', 'typing');
