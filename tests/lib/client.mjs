@@ -105,7 +105,10 @@ export class Person {
 
   // Opens the event socket; events arrive in `this.events` with their posts and reactions parsed.
   async listen() {
-    this.socket = new WebSocketClient({ newWebSocketFn: (url) => new WebSocket(url) });
+    this.socket = new WebSocketClient({
+      newWebSocketFn: (url) => new WebSocket(url),
+      clientPingInterval: 600_000, // it gives a connection up that did not answer by the next ping, and Node has no CloseEvent
+    });
     const connected = new Promise((resolve) => this.socket.addFirstConnectListener(resolve));
     this.socket.addMessageListener((message) => {
       const data = { ...message.data };
