@@ -370,6 +370,10 @@ static int from_channel_frame(struct mm_normaliser *n, struct mm_frame *f, int64
     }
     ev->channel_id = place(f, "channel_id");
     ev->team_id = place(f, "team_id");
+    /* Servers from 6 on tell each member of a new group, but not which channel it is: the first
+     * post there does. */
+    if (f->event == MM_FRAME_GROUP_ADDED && !*ev->channel_id)
+        return 1;
     if (!mw_id_valid(ev->channel_id))
         return mw_error_set(err, -EINVAL, "the server sent a channel event without a channel");
     /* A restored channel has no time of its own that would tell a copy from a second time. */
