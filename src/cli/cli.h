@@ -85,6 +85,8 @@ int cli_read_input(struct mw_buf *b, size_t limit);
 /* The text of a message: what --text says; standard input for "-", and for NULL when it is no
  * terminal and `needed`. Returns an exit status; nothing at all is no failure. */
 int cli_read_text(const char *given, bool needed, struct mw_buf *b);
+/* Adds an array unless the list is empty. Returns 0 or -ENOMEM. */
+int cli_add_list(cJSON *params, const char *key, const struct mw_option_list *list);
 /* Adds a member unless the value is NULL. Returns 0 or -ENOMEM. */
 int cli_add_text(cJSON *params, const char *key, const char *value);
 
@@ -123,7 +125,7 @@ int cli_run_help(struct cli *cli, const void *options, int argc, char **argv);
 struct cli_send_options {
     struct cli_common common;
     const char *bot, *channel, *root, *text, *props, *key;
-    struct mw_option_list files;
+    struct mw_option_list files, users;
     int64_t wait_ms;
 };
 struct cli_act_options {

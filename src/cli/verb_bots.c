@@ -209,6 +209,27 @@ static const struct field consumer_fields[] = {
     COUNT("BEHIND", NULL, "lag", false),
 };
 
+/* What the store does in the background, as far as there is something to tell. */
+static void print_background(const struct cli *cli, const cJSON *store)
+{
+    int64_t behind = mw_json_i64(store, "last_event_id", 0) - mw_json_i64(store, "indexed_id", 0);
+    int64_t pruned = mw_json_i64(store, "pruned_events", 0);
+    const char *trouble = mw_json_str(store, "background_trouble");
+    char n[48];
+
+    if (behind > 1000)
+        printf("        search index: %s to go\n",
+               cli_count(behind, "event", "events", n, sizeof(n)));
+    if (pruned)
+        printf("        retention deleted %s since the start\n",
+               cli_count(pruned, "event", "events", n, sizeof(n)));
+    if (mw_json_bool(store, "prune_held"))
+        printf("        %sretention waits: a consumer has not read what should go%s\n",
+               cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN));
+    if (trouble)
+        printf("        %s%s%s\n", cli_color(cli, CLI_RED), trouble, cli_color(cli, CLI_PLAIN));
+}
+
 static int print_status(const struct cli *cli, const cJSON *status)
 {
     const cJSON *store = mw_json_obj(status, "store"), *item;
@@ -224,6 +245,7 @@ static int print_status(const struct cli *cli, const cJSON *status)
            (long long)mw_json_i64(store, "last_event_id", 0), mw_json_str_or(store, "path", "?"));
     if (reason)
         printf("        %s\n", reason);
+    print_background(cli, store);
     if (print_rows(cli, mw_json_arr(status, "bots"), bot_fields, MW_ARRAY_LEN(bot_fields)) < 0)
         return -ENOMEM;
     cJSON_ArrayForEach(item, mw_json_arr(status, "bots"))

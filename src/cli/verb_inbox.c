@@ -80,16 +80,6 @@ int cli_run_search(struct cli *cli, const void *options, int argc, char **argv)
 
 /* ---- inbox ---- */
 
-static int add_list(cJSON *params, const char *key, const struct mw_option_list *list)
-{
-    MW_AUTOJSON *array = cJSON_CreateArray();
-
-    for (size_t i = 0; array && i < list->n; i++)
-        if (mw_json_push(array, cJSON_CreateString(list->items[i])))
-            return -ENOMEM;
-    return list->n ? mw_json_add(params, key, take_ptr(array)) : 0;
-}
-
 int cli_run_inbox(struct cli *cli, const void *options, int argc, char **argv)
 {
     const struct cli_inbox_options *o = options;
@@ -100,8 +90,9 @@ int cli_run_inbox(struct cli *cli, const void *options, int argc, char **argv)
         return r;
     if (!params || cli_add_text(params, "bot", o->bot) ||
         cli_add_text(params, "reader", o->reader) || cli_add_text(params, "since", o->since) ||
-        mw_json_add_i64(params, "limit", o->limit) || add_list(params, "reasons", &o->reasons) ||
-        add_flag(params, "unseen", o->unseen) || add_flag(params, "mark_seen", o->mark_seen) ||
+        mw_json_add_i64(params, "limit", o->limit) ||
+        cli_add_list(params, "reasons", &o->reasons) || add_flag(params, "unseen", o->unseen) ||
+        add_flag(params, "mark_seen", o->mark_seen) ||
         add_flag(params, "mark_read", o->mark_read) || add_flag(params, "raw", o->raw))
         return cli_no_memory();
     r = cli_call_once(cli, "inbox", take_ptr(params), &result);

@@ -23,6 +23,9 @@ static const struct mw_option send_options[] = {
     SEND_BOT,
     SEND("channel", 'C', MW_OPT_STRING, "NAME",
          "where to: an id, a name, ~name, team/name, or @user for a direct message", channel),
+    SEND("user", 'u', MW_OPT_LIST, "NAME",
+         "to this person, as a direct message; given several times (up to 7), as a group message",
+         users),
     SEND("root", 'r', MW_OPT_STRING, "POST", "into the thread of this post (id or permalink)",
          root),
     SEND_POST,
@@ -97,9 +100,10 @@ static const struct cli_verb verbs[] = {
      .summary = "post a message",
      .doc = "Posts a message as a bot and waits until the server has it. The message is written "
             "to the daemon's outbox first: it is posted once, also when the network or the daemon "
-            "fails in between. A long text becomes several posts.",
+            "fails in between. A long text becomes several posts, ten at the most.",
      .examples = "  matterwire send --channel town-square --text \"Good morning\"\n"
-                 "  matterwire send --channel @alice --text \"Only for you\"\n"
+                 "  matterwire send --user alice --text \"Only for you\"\n"
+                 "  matterwire send --user alice --user bob --text \"For the two of you\"\n"
                  "  df -h | matterwire send --channel ops/alerts --file report.pdf\n"
                  "  matterwire send --channel releases --text \"1.2 is out\" --key release-1.2\n",
      .options = send_options,

@@ -74,6 +74,16 @@ int cli_add_text(cJSON *params, const char *key, const char *value)
     return value ? mw_json_add_str(params, key, value) : 0;
 }
 
+int cli_add_list(cJSON *params, const char *key, const struct mw_option_list *list)
+{
+    MW_AUTOJSON *array = cJSON_CreateArray();
+
+    for (size_t i = 0; array && i < list->n; i++)
+        if (mw_json_push(array, cJSON_CreateString(list->items[i])))
+            return -ENOMEM;
+    return list->n ? mw_json_add(params, key, take_ptr(array)) : 0;
+}
+
 static int post(struct cli *cli, const struct cli_send_options *o, const char *method,
                 const char *post_id)
 {
@@ -96,6 +106,8 @@ static int post(struct cli *cli, const struct cli_send_options *o, const char *m
         cli_add_text(params, "key", o->key) | cli_add_text(params, "text", mw_buf_str(&text)) |
         (o->wait_ms ? mw_json_add_i64(params, "wait", o->wait_ms) : 0))
         return cli_no_memory();
+    if (cli_add_list(params, "users", &o->users))
+        return cli_no_memory();
     r = cli_call_once(cli, method, take_ptr(params), &result);
     if (r)
         return r;
@@ -110,8 +122,11 @@ int cli_run_send(struct cli *cli, const void *options, int argc, char **argv)
 {
     const struct cli_send_options *o = options;
 
-    if (!o->channel && !o->root)
-        return cli_error(CLI_USAGE, "send needs --channel NAME (or --root POST): where to?");
+    if (!o->channel && !o->root && !o->users.n)
+        return cli_error(CLI_USAGE,
+                         "send needs --channel NAME (or --user NAME, or --root POST): where to?");
+    if (o->users.n && (o->channel || o->root))
+        return cli_error(CLI_USAGE, "give either --user, or --channel, or --root");
     return post(cli, o, "send", NULL);
 }
 

@@ -49,11 +49,19 @@ struct gw_handler_config {
     unsigned concurrency;
 };
 
+/* What the journal keeps; 0 = see the schema. */
+struct gw_retention_config {
+    int64_t age_ms;
+    unsigned count;
+    int64_t done_age_ms;
+};
+
 struct gw_daemon_config {
     char *socket;   /* path of the Unix socket */
     char *database; /* path of the SQLite file (from sqlite:///path or a plain path) */
     enum mw_log_level log_level;
     struct gw_strings attach_roots; /* absolute; empty = anywhere but our own files */
+    struct gw_retention_config retention;
 };
 
 struct gw_config {

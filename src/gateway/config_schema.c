@@ -357,6 +357,43 @@ static const struct gw_section handler_section = {
     .check = check_handler,
 };
 
+#define DAY ((int64_t)24 * 3600 * 1000)
+
+static const struct gw_key retention_keys[] = {
+    {.name = "age",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_retention_config, age_ms),
+     .fallback_doc = "for ever",
+     .min = DAY / 24,
+     .max = 36500 * DAY,
+     .doc = "Events that were received that long ago are deleted.",
+     .example = "90d"},
+    KEY(gw_retention_config, count, GW_KEY_COUNT, .fallback_doc = "all", .min = 1000,
+        .max = 1000000000,
+        .doc = "Of each bot that many events are kept; the oldest beyond are deleted.",
+        .example = "1000000"),
+    {.name = "done_age",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_retention_config, done_age_ms),
+     .fallback_doc = "30d",
+     .min = DAY / 24,
+     .max = 36500 * DAY,
+     .doc = "The records of finished work (handler runs, messages that were sent) are deleted "
+            "after that time, and with a message its idempotence key.",
+     .example = "7d"},
+};
+
+static const struct gw_section retention_section = {
+    .name = "retention",
+    .doc = "How much the journal keeps: everything, unless told otherwise. An event stays in any "
+           "case for an hour, and until every named consumer has read it and every answer to it "
+           "was sent. Deleting makes room inside the database file, which does not become "
+           "smaller.",
+    .keys = retention_keys,
+    .n = MW_ARRAY_LEN(retention_keys),
+    .size = sizeof(struct gw_retention_config),
+};
+
 static const struct gw_key daemon_keys[] = {
     KEY(gw_daemon_config, socket, GW_KEY_PATH, .fallback_doc = "$XDG_RUNTIME_DIR/matterwire.sock",
         .doc = "Unix socket that the command line talks to. Only the daemon's own user and root "
@@ -380,6 +417,9 @@ static const struct gw_key daemon_keys[] = {
                "this file and the database; only that user and root can ask for it. The daemon "
                "reads the files, as its own user.",
         .example = "[/srv/reports, ~/outgoing]"),
+    KEY(gw_daemon_config, retention, GW_KEY_SECTION, .section = &retention_section,
+        .doc = "How much the journal keeps, see below. A change takes a restart.",
+        .example = "{ age: 90d }"),
 };
 
 static const struct gw_section daemon_section = {

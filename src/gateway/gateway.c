@@ -234,6 +234,9 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
     struct gw *gw = calloc(1, sizeof(*gw));
     const struct mw_store_params p = {
         .path = config->daemon.database,
+        .keep_events_ms = config->daemon.retention.age_ms,
+        .keep_events = config->daemon.retention.count,
+        .keep_done_ms = config->daemon.retention.done_age_ms,
         .ops = &store_ops,
         .userdata = gw,
     };

@@ -67,6 +67,9 @@ cJSON *gw_status_json(
 struct gw_send {
     const char *channel; /* any name that mm_resolve_channel takes; NULL when root is given */
     const char *root;    /* post id or permalink: reply in its thread; NULL = none */
+    /* Instead of a channel: one = a direct message, several = a group message; NULL-terminated
+     * names (@name, name or id), NULL = none. */
+    const char *const *users;
     const char *text;
     const char *const *files; /* local paths, NULL-terminated; may be NULL */
     const char *props;        /* JSON object; NULL = none */

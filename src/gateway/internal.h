@@ -172,6 +172,12 @@ char *gw_part_key(const char *key, size_t n);
 
 /* ---- send.c ---- */
 void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d);
+/* ---- people.c ---- */
+/* The channel of a direct message (one user) or a group message (several), made if needed; body is
+ * {"channel_id"}. The names are copied. Returns 0 or a negative errno, as mm_call. */
+int gw_people_channel(struct mm_client *c, const char *const *users, size_t n, mm_cb cb,
+                      void *userdata) MW_MUST_CHECK;
+
 /* The effect's kind (static) and its payload without the post's id. Returns 0, 1 (a wrong request)
  * or -ENOMEM. In post_actions.c. */
 int gw_act_payload(const struct gw_bot *bot, const struct gw_act *req, const char **ret_kind,

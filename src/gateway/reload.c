@@ -217,6 +217,10 @@ int gw_reload(struct gw *gw, struct gw_config *config, struct mw_error *err)
         return mw_error_set(err, 1, "the daemon is stopping");
     if (!mw_streq(gw->config->daemon.database, config->daemon.database))
         return mw_error_set(err, 1, "daemon.database cannot change while the daemon runs");
+    if (gw->config->daemon.retention.age_ms != config->daemon.retention.age_ms ||
+        gw->config->daemon.retention.count != config->daemon.retention.count ||
+        gw->config->daemon.retention.done_age_ms != config->daemon.retention.done_age_ms)
+        return mw_error_set(err, 1, "daemon.retention cannot change while the daemon runs");
     if (!mw_streq(gw->config->daemon.socket, config->daemon.socket))
         return mw_error_set(err, 1, "daemon.socket cannot change while the daemon runs");
     return gw_apply_config(gw, config, err);

@@ -9,10 +9,12 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "gateway/files.h"
 #include "gateway/internal.h"
 
 #define DEFAULT_WAIT_MS 15000
+#define MAX_PARTS       10 /* posts of one message; nobody reads more */
 
 enum stage { RESOLVING, COMMITTING, WAITING };
 
@@ -25,6 +27,7 @@ struct gw_pending_send {
     const char *effect; /* of gw_act, on the post `root`; NULL = a message */
     cJSON *payload;     /* of the effect */
     char *channel, *root, *text, *key;
+    char **users;
     char **files;
     cJSON *props;
     int64_t wait_ms;
@@ -46,8 +49,11 @@ static void send_free(struct gw_pending_send *p)
     mw_timer_free(p->timer);
     for (size_t i = 0; p->files && p->files[i]; i++)
         free(p->files[i]);
+    for (size_t i = 0; p->users && p->users[i]; i++)
+        free(p->users[i]);
     for (size_t i = 0; p->post_ids && i < p->parts; i++)
         free(p->post_ids[i]);
+    free(p->users);
     free(p->files);
     free(p->post_ids);
     free(p->channel);
@@ -370,6 +376,18 @@ static void commit(struct gw_pending_send *p)
         answer_no_memory(p);
         return;
     }
+    if (p->parts > MAX_PARTS) {
+        size_t chars = mw_utf8_count(p->text), most = MAX_PARTS * info.max_post_chars;
+        MW_AUTOFREE char *sentence =
+            mw_asprintf("the text has %zu characters, %zu more than %d posts of %zu take; send it "
+                        "as a file, with --file",
+                        chars, chars > most ? chars - most : 0, MAX_PARTS, info.max_post_chars);
+
+        mw_tx_free(tx);
+        p->stage = WAITING;
+        answer_error(p, GW_BAD_PARAMS, sentence ? sentence : "the text is too long");
+        return;
+    }
     if (!p->parts) {
         mw_tx_free(tx);
         p->stage = WAITING;
@@ -464,6 +482,7 @@ static void resolve(struct gw_pending_send *p)
         .kinds = 1u << MW_EVENT_POST | 1u << MW_EVENT_POST_DELETED,
         .limit = 2,
     };
+    size_t n_users = 0;
     int rc;
 
     if (p->root && mw_id_valid(p->root))
@@ -481,16 +500,20 @@ static void resolve(struct gw_pending_send *p)
         place(p, known.channel_id, known.root_id, p->root);
         return;
     }
-    if (!p->root && mw_id_valid(p->channel)) {
+    if (!p->root && p->channel && mw_id_valid(p->channel)) {
         place(p, p->channel, "", "");
         return;
     }
-    if (!p->bot->client) {
+    if (!p->bot->client || (p->users && p->users[0] && !mm_client_user_id(p->bot->client)[0])) {
         p->stage = WAITING;
         answer_error(p, GW_OFFLINE, gw_bot_trouble(p->bot));
         return;
     }
-    rc = p->root
+    for (size_t n = 0; p->users && p->users[n]; n++)
+        n_users = n + 1;
+    rc = n_users ? gw_people_channel(p->bot->client, (const char *const *)p->users, n_users,
+                                     on_channel, p)
+         : p->root
              ? mm_resolve_post(p->bot->client, p->root, on_post, p)
              : mm_resolve_channel(p->bot->client, p->channel, p->bot->config->team, on_channel, p);
     if (rc) {
@@ -546,13 +569,30 @@ static int copy_files(struct gw_pending_send *p, const char *const *files, struc
     return 0;
 }
 
+static int copy_users(struct gw_pending_send *p, const char *const *users)
+{
+    size_t n = 0;
+
+    while (users && users[n])
+        n++;
+    p->users = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; p->users && i < n; i++) {
+        p->users[i] = strdup(users[i]);
+        if (!p->users[i])
+            return -ENOMEM;
+    }
+    return p->users ? 0 : -ENOMEM;
+}
+
 /* Returns 0, 1 (err says what is wrong with the request) or -ENOMEM. */
 static int copy_request(struct gw_pending_send *p, const struct gw_send *req, struct mw_error *err)
 {
     char id[MW_ID_SIZE];
 
-    if (!req->root && (!req->channel || !req->channel[0]))
-        return mw_error_set(err, 1, "name a channel or a post to reply to");
+    if (!req->root && (!req->channel || !req->channel[0]) && (!req->users || !req->users[0]))
+        return mw_error_set(err, 1, "name a channel, people, or a post to reply to");
+    if (req->users && req->users[0] && (req->root || req->channel))
+        return mw_error_set(err, 1, "name either a channel, or people, or a post to reply to");
     if ((!req->text || !req->text[0]) && (!req->files || !req->files[0]))
         return mw_error_set(err, 1, "there is nothing to send: no text and no file");
     if (req->props) {
@@ -564,7 +604,7 @@ static int copy_request(struct gw_pending_send *p, const struct gw_send *req, st
         return -ENOMEM;
     if (mw_str_set(&p->channel, req->channel) || mw_str_set(&p->root, req->root) ||
         mw_str_set(&p->text, req->text ? req->text : "") ||
-        mw_str_set(&p->key, req->key ? req->key : id))
+        mw_str_set(&p->key, req->key ? req->key : id) || copy_users(p, req->users))
         return -ENOMEM;
     return copy_files(p, req->files, err);
 }

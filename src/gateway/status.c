@@ -189,7 +189,13 @@ static cJSON *store_json(struct gw *gw)
         mw_json_add_i64(o, "commits", st.commits) |
         mw_json_add_i64(o, "events_written", st.events_written) |
         mw_json_add_i64(o, "events_duplicate", st.events_duplicate) |
-        mw_json_add_i64(o, "file_bytes", st.file_bytes))
+        mw_json_add_i64(o, "file_bytes", st.file_bytes) |
+        mw_json_add_i64(o, "indexed_id", st.indexed_id) |
+        mw_json_add_i64(o, "pruned_events", st.pruned_events) |
+        mw_json_add_i64(o, "pruned_work", st.pruned_work) |
+        mw_json_add_bool(o, "prune_held", st.prune_held))
+        return NULL;
+    if (st.background_trouble && mw_json_add_str(o, "background_trouble", st.background_trouble))
         return NULL;
     if (st.reason && mw_json_add_str(o, "reason", st.reason))
         return NULL;

@@ -3,20 +3,31 @@
 #include "rpc/internal.h"
 
 #define FILES_MAX 10 /* what Mattermost takes with one post */
+#define USERS_MAX 7  /* what it takes in a group message, beside the bot */
 
 /* What `send` and `reply` have in common. */
 static void send_post(struct rpc_call *call, const cJSON *params, const char *channel,
                       const char *root, const char *root_param)
 {
-    const char *files[FILES_MAX + 1] = {NULL};
+    const char *files[FILES_MAX + 1] = {NULL}, *users[USERS_MAX + 1] = {NULL};
     const cJSON *item, *props = mw_json_obj(params, "props");
     MW_AUTOFREE char *props_text = props ? mw_json_print(props) : NULL;
     const char *text = mw_json_str(params, "text");
     struct gw_bot *bot;
-    size_t n = 0;
+    size_t n = 0, n_users = 0;
 
-    if (!channel && !root) {
-        rpc_call_param_error(call, "channel", "`send` needs `channel` (or `root`)");
+    cJSON_ArrayForEach(item, mw_json_arr(params, "users"))
+    {
+        if (n_users == USERS_MAX) {
+            rpc_call_param_error(call, "users",
+                                 "a group message goes to 7 people at the most; more need a "
+                                 "channel");
+            return;
+        }
+        users[n_users++] = item->valuestring;
+    }
+    if (!channel && !root && !n_users) {
+        rpc_call_param_error(call, "channel", "`send` needs `channel` (or `users`, or `root`)");
         return;
     }
     if (channel && !*channel) {
@@ -54,6 +65,7 @@ static void send_post(struct rpc_call *call, const cJSON *params, const char *ch
             &(struct gw_send){
                 .channel = channel,
                 .root = root,
+                .users = n_users ? users : NULL,
                 .text = text ? text : "",
                 .files = n ? files : NULL,
                 .props = props_text,
@@ -173,7 +185,7 @@ static void run_ephemeral(struct rpc_call *call, const cJSON *params)
     {.name = "text",                                                                               \
      .type = RPC_STRING,                                                                           \
      .doc = "The message, Markdown. Needed unless there are files. A text that is longer than "    \
-            "the server takes becomes several posts."},                                            \
+            "the server takes becomes several posts, ten at the most."},                                            \
         {.name = "files",                                                                          \
          .type = RPC_STRINGS,                                                                      \
          .doc = "Absolute paths of files, which the daemon reads; 10 at the most."},               \
@@ -185,7 +197,11 @@ static const struct rpc_param send_params[] = {
     {.name = "channel",
      .type = RPC_STRING,
      .doc = "Where to: a channel's id, name, `~name` or `team/name`, or `@user` for a direct "
-            "message. Needed unless `root` is given."},
+            "message. Needed unless `users` or `root` is given."},
+    {.name = "users",
+     .type = RPC_STRINGS,
+     .doc = "Instead of a channel: one person for a direct message, several for a group message "
+            "(7 at the most); `@name`, name or id."},
     {.name = "root",
      .type = RPC_STRING,
      .doc = "Id or permalink of a post: the message goes into its thread."},

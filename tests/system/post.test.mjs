@@ -4,12 +4,12 @@ import { after, before, describe, test } from 'node:test';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Server, World } from '../lib/server.mjs';
 
-let server, world, ann, bot, daemon;
+let server, world, ann, bob, bot, daemon;
 
 before(async () => {
   server = await Server.open();
   world = await World.open(server);
-  ({ ann, bot } = world);
+  ({ ann, bob, bot } = world);
   await ann.listen();
   daemon = await Daemon.start({ bots: [botConfig(world)] });
 });
@@ -36,6 +36,39 @@ async function refused(code, pattern, ...args) {
 
 const permalink = (post) => `${server.url}/${world.team.name}/pl/${post.id ?? post.post_id}`;
 const send = (text) => cli('send', '--channel', world.channel.id, '--text', text);
+
+describe('send', () => {
+  test('--user: one person in a direct message, several in a group message', async () => {
+    const direct = await cli('send', '--user', `@${ann.user.username}`, '--text', 'direct by --user');
+    const heard = await ann.hears((p) => p.message === 'direct by --user');
+    assert.equal(heard.id, direct.post_id);
+    assert.equal((await ann.rest.getChannel(direct.channel_id)).type, 'D');
+    const byId = await cli('send', '--user', ann.user.id, '--text', 'direct by id', '--key', 'by-id');
+    assert.equal(byId.channel_id, direct.channel_id);
+    assert.equal((await cli('send', '--user', ann.user.id, '--text', 'direct by id', '--key', 'by-id')).post_id, byId.post_id);
+    const group = await cli('send', '--user', ann.user.username, '--user', bob.user.username, '--text', 'to both', '--props', '{"note":"kept"}');
+    const both = await ann.hears((p) => p.message === 'to both');
+    assert.equal(both.id, group.post_id);
+    assert.equal(both.props.note, 'kept');
+    assert.equal((await ann.rest.getChannel(group.channel_id)).type, 'G');
+    assert.ok(group.permalink.endsWith(`/pl/${group.post_id}`));
+    await refused(1, /nobody-of-that-name/, 'send', '--user', '@nobody-of-that-name', '--text', 'x');
+    await refused(2, /--user/, 'send', '--user', ann.user.username, '--channel', world.channel.id, '--text', 'x');
+  });
+
+  test('a text of more than ten posts says by how much and offers a file', async () => {
+    const { stderr } = await refused(1, /--file/, 'send', '--channel', world.channel.id, { input: 'y '.repeat(90_000) });
+    assert.match(stderr, /180000|179999/);
+    assert.match(stderr, /16383/);
+  });
+
+  test('where the bot is not a member the sentence says who can change it', async () => {
+    const channel = await server.admin.rest.createChannel({
+      team_id: world.team.id, name: `closed-${world.channel.name}`, display_name: 'closed', type: 'P',
+    });
+    await refused(1, /\/invite/, 'send', '--channel', channel.id, '--text', 'let me in');
+  });
+});
 
 describe('edit and delete', () => {
   test('edit by id and by permalink; the text from standard input', async () => {

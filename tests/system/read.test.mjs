@@ -170,3 +170,22 @@ describe('inbox and missed', () => {
     await refused(2, /--since/, 'missed', '--since', 'soon');
   });
 });
+
+describe('what the journal keeps', () => {
+  test('retention is read from the configuration; status shows what the store does', async (t) => {
+    const own = await Daemon.start({ bots: [botConfig(world)], daemon: { retention: { age: '90d', count: 100000, done_age: '7d' } } });
+    t.after(() => own.close());
+    const { store } = (await own.cli('status')).json;
+    for (const name of ['indexed_id', 'pruned_events', 'pruned_work']) assert.ok(Number.isInteger(store[name]), name);
+    assert.equal(store.prune_held, false);
+    await own.configure({ bots: [botConfig(world)], daemon: { retention: { age: '10d' } } });
+    const reload = await own.cli('reload');
+    assert.equal(reload.code, 1);
+    assert.match(reload.stderr, /retention/);
+    await own.configure({ bots: [botConfig(world)], daemon: { retention: { age: '1s', cont: 5 } } });
+    const check = await own.cli('check');
+    assert.equal(check.code, 2);
+    assert.match(check.stderr, /`age`/);
+    assert.match(check.stderr, /`count`/);
+  });
+});
