@@ -107,6 +107,11 @@ void doctor_report(struct doctor *d, enum doctor_verdict v, char *sentence, char
         d->no_memory = true;
 }
 
+void doctor_wake(uv_loop_t *loop)
+{
+    uv_stop(loop);
+}
+
 /* ---- The table ---- */
 
 /* On a terminal, checks that cannot run for the same reason share a line. */

@@ -59,6 +59,9 @@ struct doctor {
 /* Reports about the check that runs. sentence and fix (NULL = none) are taken over; no sentence
  * means that memory ran out. */
 void doctor_report(struct doctor *d, enum doctor_verdict v, char *sentence, char *fix);
+/* Whoever waits for an answer looks again. A round of the loop that began with a timer would go on
+ * to wait for the next event otherwise, however late that comes. */
+void doctor_wake(uv_loop_t *loop);
 
 const char *doctor_bytes(int64_t n, char *buf, size_t size); /* "12 MiB" */
 /* One call of the daemon, if one runs; params is taken over. */
@@ -67,6 +70,7 @@ bool doctor_ask_daemon(struct doctor *d, const char *method, cJSON *params, cJSO
 /* ---- Calls to the server ---- */
 
 struct doctor_answer {
+    uv_loop_t *loop; /* set while it is awaited */
     bool done;
     enum mm_outcome outcome;
     int status;

@@ -122,6 +122,7 @@ void doctor_name(struct doctor *d)
 /* ---- TCP, proxy, TLS ---- */
 
 struct probe {
+    uv_loop_t *loop;
     bool done, open;
     enum mw_stream_stage stage;
     int code;
@@ -137,6 +138,7 @@ static void on_open(struct mw_stream *s, void *userdata)
     struct probe *p = userdata;
 
     p->open = p->done = true;
+    doctor_wake(p->loop);
 }
 
 static void on_data(struct mw_stream *s, const char *data, size_t len, void *userdata)
@@ -150,6 +152,7 @@ static void on_close(struct mw_stream *s, enum mw_stream_stage stage, const stru
 
     p->done = true;
     p->stage = stage;
+    doctor_wake(p->loop);
     p->code = err->code;
     p->error = strdup(err->code ? mw_error_text(err)
                                 : "the other side closed the connection at "
@@ -187,6 +190,7 @@ static void run_probe(struct doctor *d, const char *host, uint16_t port, const c
         .userdata = p,
     };
 
+    p->loop = &d->loop;
     if (mw_stream_connect(&d->loop, &params, &stream, &err) < 0) {
         p->error = strdup(mw_error_text(&err));
         return;

@@ -31,6 +31,8 @@ void doctor_on_answer(struct mm_result *r, void *userdata)
     a->body = take_ptr(r->body);
     if (r->outcome != MM_OK)
         a->error = strdup(mw_error_text(&r->err));
+    if (a->loop)
+        doctor_wake(a->loop);
 }
 
 bool doctor_await(struct doctor *d, int r, struct doctor_answer *a)
@@ -40,6 +42,7 @@ bool doctor_await(struct doctor *d, int r, struct doctor_answer *a)
         a->error = strdup(strerror(-r));
         return false;
     }
+    a->loop = &d->loop;
     while (!a->done)
         uv_run(&d->loop, UV_RUN_ONCE);
     return a->outcome == MM_OK;

@@ -45,11 +45,14 @@ static void on_ws_message(struct mw_ws *ws, bool text, const char *data, size_t 
     event = mw_json_str_or(message, "event", "");
     if (strcmp(event, "hello") == 0) {
         s->hello_at = mw_clock_mono();
+        doctor_wake(s->timer.loop);
         return;
     }
     s->other_events += *event != '\0';
     if (s->wanted[0] && memmem(data, len, s->wanted, strlen(s->wanted)))
         s->seen = true;
+    if (s->seen)
+        doctor_wake(s->timer.loop);
 }
 
 static void on_ws_close(struct mw_ws *ws, const struct mw_ws_close *how, void *userdata)
@@ -57,6 +60,7 @@ static void on_ws_close(struct mw_ws *ws, const struct mw_ws_close *how, void *u
     struct doctor_socket *s = userdata;
 
     s->closed = true;
+    doctor_wake(s->timer.loop);
     s->end = how->end;
     s->http_status = how->http_status;
     s->close_code = how->close_code;
@@ -74,6 +78,7 @@ static void on_timer(uv_timer_t *timer)
     struct doctor_socket *s = timer->data;
 
     s->timed_out = true;
+    doctor_wake(timer->loop);
 }
 
 static void on_timer_closed(uv_handle_t *timer)
