@@ -65,6 +65,7 @@ extern const struct cli_verb_table cli_verbs_read;
 extern const struct cli_verb_table cli_verbs_channel;
 extern const struct cli_verb_table cli_verbs_people;
 extern const struct cli_verb_table cli_verbs_file;
+extern const struct cli_verb_table cli_verbs_config;
 /* All verbs in the order of the help. */
 size_t cli_verb_count(void);
 const struct cli_verb *cli_verb_at(size_t i);
