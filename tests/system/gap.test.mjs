@@ -132,9 +132,12 @@ const breaks = {
   'a hello with another id': () => server.control('/sockets', { action: 'hello', user: bot.id }),
   'a connection that the server forgot': () => server.control('/sockets', { action: 'lose', user: bot.id }),
   'a restart of the server': async () => {
+    // She loses her connection, too.
+    const gone = new Promise((resolve) => ann.socket.addCloseListener(resolve));
     await server.control('/restart', {});
+    await gone;
     ann.close();
-    await ann.listen(); // she lost her connection, too
+    await ann.listen();
   },
 };
 for (const [name, breakIt] of Object.entries(breaks)) {
