@@ -114,7 +114,7 @@ static int run_upload(struct cli *cli, const void *options, int argc, char **arg
     }
     cJSON_ArrayForEach(item, results)
     {
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         mw_buf_printf(&b, "%s  ", mw_json_str_or(item, "file_id", ""));
@@ -154,7 +154,7 @@ static int run_download(struct cli *cli, const void *options, int argc, char **a
         return cli_print_json(cli, take_ptr(result));
     cJSON_ArrayForEach(item, result)
     {
-        MW_AUTOBUF b;
+        MW_AUTOBUF b = {0};
 
         mw_buf_init(&b, 0);
         if (cli_write_clean(&b, mw_json_str_or(item, "path", ""), false) < 0)

@@ -53,7 +53,7 @@ int cli_run_search(struct cli *cli, const void *options, int argc, char **argv)
 {
     const struct cli_search_options *o = options;
     MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
-    MW_AUTOBUF query;
+    MW_AUTOBUF query = {0};
     int r = cli_check_time("since", o->since);
 
     mw_buf_init(&query, 0);

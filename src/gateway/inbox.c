@@ -127,7 +127,7 @@ static bool on_row(const struct mw_event *ev, void *userdata)
 {
     struct inbox *x = userdata;
     MW_AUTOFREE char *text = NULL;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     x->got++;
     x->last_id = ev->id;

@@ -13,7 +13,7 @@ struct found {
 /* An event with one member more. */
 static char *event_with(const struct mw_event *ev, bool raw, const char *key, const char *value)
 {
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
 
     mw_buf_init(&b, 0);
     if (mw_event_write_json(&b, ev, raw) || !b.len)

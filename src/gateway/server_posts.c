@@ -91,7 +91,7 @@ static int push_event(struct mm_normaliser *n, cJSON **post, bool raw, cJSON *ev
     MW_AUTOERROR err = MW_ERROR_INIT;
     MW_AUTOFREE char *text = NULL;
     struct mm_item item;
-    MW_AUTOBUF b;
+    MW_AUTOBUF b = {0};
     int rc = mm_item_from_post(n, take_ptr(*post), 0, 0, &item, &err);
 
     if (rc)

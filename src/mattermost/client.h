@@ -105,8 +105,8 @@ struct mm_client_stats {
     int64_t rate_limited;    /* 429 answers */
     /* What X-Ratelimit-Limit and -Remaining said last; -1 = the server sent none. */
     int64_t rate_limit, rate_remaining;
-    int64_t waiting_until;   /* wall clock ms until which all calls wait after a 429; 0 = they do
-                                not */
+    int64_t waiting_until; /* wall clock ms until which all calls wait after a 429; 0 = they do
+                              not */
     unsigned in_flight, pending;
 };
 void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret);

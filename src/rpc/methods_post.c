@@ -185,7 +185,7 @@ static void run_ephemeral(struct rpc_call *call, const cJSON *params)
     {.name = "text",                                                                               \
      .type = RPC_STRING,                                                                           \
      .doc = "The message, Markdown. Needed unless there are files. A text that is longer than "    \
-            "the server takes becomes several posts, ten at the most."},                                            \
+            "the server takes becomes several posts, ten at the most."},                           \
         {.name = "files",                                                                          \
          .type = RPC_STRINGS,                                                                      \
          .doc = "Absolute paths of files, which the daemon reads; 10 at the most."},               \
