@@ -119,6 +119,11 @@ char *mw_alloc_fail_strdup(const char *s)
     return __wrap_strdup(s);
 }
 
+void *mw_alloc_fail_never(void *p, size_t size)
+{
+    return __real_realloc(p, size);
+}
+
 bool mw_alloc_fail_hit(void)
 {
     return atomic_load(&hit);
@@ -134,12 +139,21 @@ void mw_alloc_fail_resume(void)
     atomic_fetch_sub(&suspended, 1);
 }
 
+static unsigned step = 1;
+
+void mw_alloc_fail_every(unsigned k)
+{
+    step = k;
+}
+
 unsigned mw_alloc_fail_each(enum mw_alloc_fail_mode mode, mw_alloc_fail_scenario scenario,
                             void *userdata, int other)
 {
+    unsigned failed = 0, k = step;
     int r;
 
-    for (unsigned n = 1;; n++) {
+    step = 1;
+    for (unsigned n = 1;; n += k) {
         atomic_store(&made, 0);
         atomic_store(&hit, false);
         atomic_store(&fail_rest, mode == MW_ALLOC_FAIL_REST);
@@ -149,8 +163,9 @@ unsigned mw_alloc_fail_each(enum mw_alloc_fail_mode mode, mw_alloc_fail_scenario
         if (!mw_alloc_fail_hit()) {
             if (r != 0)
                 fail_msg("without a failed allocation the scenario ends with %d", r);
-            return n - 1;
+            return failed;
         }
+        failed++;
         if (r != 0 && r != -ENOMEM && (other == 0 || r != other))
             fail_msg("with allocation %u failed the scenario ends with %d (%s)", n, r,
                      strerror(r < 0 ? -r : 0));

@@ -40,6 +40,10 @@ enum mw_alloc_fail_mode {
 unsigned mw_alloc_fail_each(enum mw_alloc_fail_mode mode, mw_alloc_fail_scenario scenario,
                             void *userdata, int other);
 
+/* The next mw_alloc_fail_each takes only every k-th n: for scenarios that allocate thousands of
+ * times inside a library. */
+void mw_alloc_fail_every(unsigned k);
+
 /* True once the allocation of this run has failed. */
 bool mw_alloc_fail_hit(void);
 
@@ -48,6 +52,9 @@ void *mw_alloc_fail_malloc(size_t size);
 void *mw_alloc_fail_calloc(size_t n, size_t size);
 void *mw_alloc_fail_realloc(void *p, size_t size);
 char *mw_alloc_fail_strdup(const char *s);
+
+/* realloc that neither counts nor fails. */
+void *mw_alloc_fail_never(void *p, size_t size);
 
 /* Between these two nothing fails and nothing counts, in any thread; they can be nested. For what
  * the scenario needs and does not test. */
