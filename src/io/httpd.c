@@ -207,10 +207,14 @@ static void wake(struct mw_httpd_request *req)
     kick(req->httpd);
 }
 
-static void add_headers(struct mw_httpd_request *req, struct MHD_Response *response)
+/* False when memory ran out: an answer that lacks a header would mislead. */
+static bool add_headers(struct mw_httpd_request *req, struct MHD_Response *response)
 {
     for (size_t i = 0; i < req->n_headers; i++)
-        MHD_add_response_header(response, req->headers[i].name, req->headers[i].value);
+        if (MHD_add_response_header(response, req->headers[i].name, req->headers[i].value) !=
+            MHD_YES)
+            return false;
+    return true;
 }
 
 static bool has_header(const struct mw_httpd_request *req, const char *name)
@@ -226,14 +230,17 @@ static bool has_header(const struct mw_httpd_request *req, const char *name)
 static void answer(struct mw_httpd_request *req, int status, const char *content_type, size_t len,
                    struct MHD_Response *response)
 {
-    if (!response) {
+    bool ok = response && add_headers(req, response);
+
+    if (ok && len && !has_header(req, "Content-Type"))
+        ok = MHD_add_response_header(response, "Content-Type",
+                                     content_type ? content_type : "application/json") == MHD_YES;
+    if (!ok) {
+        if (response)
+            MHD_destroy_response(response);
         mw_httpd_abort(req);
         return;
     }
-    add_headers(req, response);
-    if (len && !has_header(req, "Content-Type"))
-        MHD_add_response_header(response, "Content-Type",
-                                content_type ? content_type : "application/json");
     req->response = response;
     req->status = (unsigned)status;
     req->state = REQUEST_ANSWERED;
@@ -330,6 +337,7 @@ void mw_httpd_upgrade(struct mw_httpd_request *req, mw_httpd_upgrade_cb cb, void
 {
     const char *version = MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, "Upgrade");
     struct MHD_Response *response;
+    bool ok;
 
     if (!version) {
         static const char text[] = "this address wants an upgrade\n";
@@ -337,13 +345,15 @@ void mw_httpd_upgrade(struct mw_httpd_request *req, mw_httpd_upgrade_cb cb, void
         return;
     }
     response = MHD_create_response_for_upgrade(on_upgraded, req);
-    if (!response) {
+    ok = response && add_headers(req, response);
+    if (ok && !has_header(req, "Upgrade"))
+        ok = MHD_add_response_header(response, "Upgrade", version) == MHD_YES;
+    if (!ok) {
+        if (response)
+            MHD_destroy_response(response);
         mw_httpd_abort(req);
         return;
     }
-    add_headers(req, response);
-    if (!has_header(req, "Upgrade"))
-        MHD_add_response_header(response, "Upgrade", version);
     req->upgrade_cb = cb;
     req->upgrade_data = userdata;
     req->response = response;
@@ -687,15 +697,20 @@ void *mw_httpd_get_data(const struct mw_httpd_request *req)
 
 int mw_httpd_add_header(struct mw_httpd_request *req, const char *name, const char *value)
 {
-    MW_AUTOFREE char *n = strdup(name), *v = strdup(value);
-    struct header *headers;
+    struct header *headers, h;
 
-    if (!n || !v)
-        return -ENOMEM;
+    if (!*name || name[strcspn(name, "\r\n\t :")] || value[strcspn(value, "\r\n")])
+        return -EINVAL;
     headers = realloc(req->headers, (req->n_headers + 1) * sizeof(*headers));
     if (!headers)
         return -ENOMEM;
     req->headers = headers;
-    headers[req->n_headers++] = (struct header){take_ptr(n), take_ptr(v)};
+    h = (struct header){strdup(name), strdup(value)};
+    if (!h.name || !h.value) {
+        free(h.name);
+        free(h.value);
+        return -ENOMEM;
+    }
+    headers[req->n_headers++] = h;
     return 0;
 }

@@ -51,7 +51,8 @@ const char *mw_httpd_peer(const struct mw_httpd_request *req); /* address of the
 void mw_httpd_set_data(struct mw_httpd_request *req, void *data, void (*free_fn)(void *));
 void *mw_httpd_get_data(const struct mw_httpd_request *req);
 
-/* Adds a header to the coming answer; returns 0 or -ENOMEM. */
+/* Adds a header to the coming answer; returns 0, -EINVAL (not a name, or a line break) or -ENOMEM.
+ */
 int mw_httpd_add_header(struct mw_httpd_request *req, const char *name, const char *value);
 
 /* Answers and ends the request. body is copied. content_type NULL = application/json. */

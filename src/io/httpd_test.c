@@ -67,6 +67,8 @@ static void on_request(struct mw_httpd_request *req, void *userdata)
         text = mw_asprintf("%s %s q=%s h=%s peer=%s body=%s", mw_httpd_method(req), path,
                            q ? q : "-", h ? h : "-", mw_httpd_peer(req), body);
         assert_non_null(text);
+        assert_int_equal(mw_httpd_add_header(req, "X-Bad", "1\r\nX-Smuggled: 1"), -EINVAL);
+        assert_int_equal(mw_httpd_add_header(req, "X-Bad: y", "1"), -EINVAL);
         assert_int_equal(mw_httpd_add_header(req, "X-Answer", "42"), 0);
         mw_httpd_respond(req, 200, "text/plain", text, strlen(text));
     }

@@ -616,8 +616,9 @@ int mw_stream_write(struct mw_stream *s, const void *data, size_t len)
         s->out_pos = 0;
     }
     r = mw_buf_append(&s->out, p, len);
-    if (r < 0 && p != data) {
-        mw_error_set(&s->broken, r, "out of memory"); /* a torn write cannot be taken back */
+    if (r < 0 && (p != data || (s->ssl && s->state == S_OPEN))) {
+        /* A torn write cannot be taken back, and OpenSSL may hold a record of what it refused. */
+        mw_error_set(&s->broken, r, "out of memory");
         kick(s);
     }
     s->out.error = 0;

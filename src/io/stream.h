@@ -25,7 +25,7 @@ struct mw_tls; /* a client context: trust store, client certificate, verificatio
 struct mw_tls_params {
     const char *ca_file;   /* PEM; NULL = the system's trust store */
     const char *cert_file; /* client certificate chain, PEM; NULL = none */
-    const char *key_file;  /* its key; NULL = in cert_file */
+    const char *key_file;  /* its key, without a passphrase; NULL = in cert_file */
     bool insecure;         /* accept any certificate */
 };
 
@@ -85,8 +85,9 @@ void mw_stream_free(struct mw_stream *s);
  * Never calls back. Returns 0, -ENOBUFS (over write_limit), -EPIPE (closed) or -ENOMEM. */
 int mw_stream_write(struct mw_stream *s, const void *data, size_t len) MW_MUST_CHECK;
 
-/* Ends the stream once the write queue is empty: on_close comes with code 0 when the peer has ended
- * its side too, or after 1 s. What the peer still sends meanwhile is dropped. */
+/* Ends the stream once the write queue is empty (which a peer that does not read can put off for
+ * ever: the owner that cannot wait frees the stream): on_close comes with code 0 when the peer has
+ * ended its side too, or after 1 s. What the peer still sends meanwhile is dropped. */
 void mw_stream_shutdown(struct mw_stream *s);
 
 /* Closes at once without flushing: TCP reset when `reset`. on_close does not come. The owner still

@@ -33,7 +33,7 @@ static int load_failed(struct mw_error *err, const char *what, const char *path)
     ERR_clear_error();
     return mw_error_set(err, -EINVAL,
                         "cannot use the %s %s: it does not exist, is not readable, "
-                        "or is not valid PEM",
+                        "or is not valid PEM without a passphrase",
                         what, path);
 }
 
@@ -67,10 +67,17 @@ void mw_tls_facts_deinit(struct mw_tls_facts *facts)
     *facts = (struct mw_tls_facts){.version = facts->version};
 }
 
+/* OpenSSL's own would ask for the passphrase on the terminal and hold up the loop. */
+static int no_passphrase(char *buf, int size, int writing, void *userdata)
+{
+    return 0;
+}
+
 static int load(SSL_CTX *ctx, const struct mw_tls_params *params, struct mw_error *err)
 {
     const char *key = params->key_file ? params->key_file : params->cert_file;
 
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -381,6 +381,36 @@ static void test_bad_files(void **state)
     assert_null(tls);
 }
 
+/* A key with a passphrase is refused; nobody is asked for it on the terminal. */
+static void test_key_with_a_passphrase(void **state)
+{
+    struct mw_tls_params params = {.cert_file = ca.client_file};
+    char path[] = "/tmp/mw-key-XXXXXX", secret[] = "secret";
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct mw_tls *tls = NULL;
+    FILE *file = fdopen(mkstemp(path), "w");
+    int saved = dup(STDIN_FILENO), fds[2];
+
+    assert_non_null(file);
+    assert_int_equal(PEM_write_PrivateKey(file, ca.key, EVP_aes_128_cbc(), (unsigned char *)secret,
+                                          6, NULL, NULL),
+                     1);
+    fclose(file);
+    /* Without a terminal OpenSSL would take it from standard input. */
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(write(fds[1], "secret\n", 7), 7);
+    close(fds[1]);
+    dup2(fds[0], STDIN_FILENO);
+    params.key_file = path;
+    assert_int_equal(mw_tls_new(&params, &tls, &err), -EINVAL);
+    assert_non_null(strstr(mw_error_text(&err), "passphrase"));
+    assert_int_equal(read(fds[0], secret, 6), 6);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+    close(fds[0]);
+    unlink(path);
+}
+
 static int group_setup(void **state)
 {
     test_ca_init(&ca);
@@ -413,6 +443,7 @@ int main(void)
         TEST(test_no_tls_there),
         TEST(test_cut_without_close),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_key_with_a_passphrase),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

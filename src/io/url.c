@@ -21,7 +21,7 @@ static int get_part(CURLU *u, CURLUPart part, unsigned flags, char **ret)
     case CURLUE_OK:
         r = mw_str_set(ret, text);
         if (part == CURLUPART_PASSWORD)
-            memset(text, 0, strlen(text));
+            explicit_bzero(text, strlen(text));
         curl_free(text);
         return r;
     case CURLUE_NO_SCHEME:
@@ -52,7 +52,7 @@ static int split(CURLU *u, uint16_t default_port, struct mw_url *url)
     if (!url->scheme || !url->host || !url->host[0])
         return -EINVAL;
     url->port_given = port != NULL;
-    url->port = port ? (uint16_t)atoi(port) : default_port;
+    url->port = port ? (uint16_t)strtoul(port, NULL, 10) : default_port;
     len = strlen(url->host);
     if (url->host[0] == '[' && url->host[len - 1] == ']') {
         memmove(url->host, url->host + 1, len - 2);

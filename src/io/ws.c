@@ -66,7 +66,7 @@ struct mw_ws {
 static void destroy(struct mw_ws *ws)
 {
     if (ws->request.data)
-        memset(ws->request.data, 0, ws->request.len);
+        explicit_bzero(ws->request.data, ws->request.len);
     mw_buf_deinit(&ws->request);
     mw_buf_deinit(&ws->in);
     mw_buf_deinit(&ws->message);
@@ -485,17 +485,21 @@ static void judge(struct mw_ws *ws, bool whole)
 static void on_stream_open(struct mw_stream *s, void *userdata)
 {
     struct mw_ws *ws = userdata;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    int r;
 
     if (ws->state != W_CONNECT)
         return;
     enter(ws);
     ws->state = W_HANDSHAKE;
     ws->handshake_at = ws->handshake_deadline;
-    /* A failure shows as the end of the stream. */
-    if (mw_stream_write(s, ws->request.data, ws->request.len) < 0)
-        mw_stream_shutdown(s);
-    memset(ws->request.data, 0, ws->request.len);
+    r = mw_stream_write(s, ws->request.data, ws->request.len);
+    explicit_bzero(ws->request.data, ws->request.len);
     mw_buf_deinit(&ws->request);
+    if (r < 0 && r != -EPIPE) { /* a broken connection tells its end itself */
+        mw_error_set(&err, r, "cannot ask %s for a WebSocket: %s", ws->name, strerror(-r));
+        finish(ws, MW_WS_END_HANDSHAKE, &err);
+    }
     update(ws);
     leave(ws);
 }
@@ -747,6 +751,7 @@ int mw_ws_ping(struct mw_ws *ws)
 void mw_ws_close(struct mw_ws *ws, int code)
 {
     if (ws->state < W_OPEN) {
+        mw_stream_abort(ws->stream, false); /* an answer that is on its way must not open it */
         ws->kicked = true;
     } else if (ws->state == W_OPEN) {
         send_close(ws, code, NULL);

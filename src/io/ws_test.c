@@ -682,12 +682,62 @@ static void test_server_wants_masks(void **state)
     assert_end(&f->peer, MW_WS_END_PROTOCOL, "a frame without a mask");
 }
 
+/* The answer to the upgrade has arrived, but the loop has not seen it yet. */
+static void answer_at_once(struct test_conn *conn, const char *data, void *userdata)
+{
+    struct fixture *f = userdata;
+    const char *key = strstr(data, "Sec-WebSocket-Key: ");
+    char text[25] = "", accept[29], reply[256];
+
+    if (test_conn_ended(conn) || !strstr(data, "\r\n\r\n"))
+        return;
+    assert_non_null(key);
+    memcpy(text, key + 19, 24);
+    assert_int_equal(mw_ws_accept_key(text, accept), 0);
+    snprintf(reply, sizeof(reply),
+             "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Accept: %s\r\n\r\n",
+             accept);
+    test_conn_send(conn, reply, strlen(reply));
+    uv_stop(&f->loop.uv);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct fixture *f = prepare->data;
+
+    mw_ws_close(f->client.ws, 1000); /* behind the timers of this round, before its sockets */
+    uv_prepare_stop(prepare);
+    uv_close((uv_handle_t *)prepare, NULL);
+}
+
+static void test_close_overtakes_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    static uv_prepare_t prepare; /* closes when the loop does */
+    char url[64];
+
+    test_server_start(&f->server, &f->loop, answer_at_once, f);
+    snprintf(url, sizeof(url), "ws://127.0.0.1:%u/", f->server.port);
+    f->params.url = url;
+    assert_int_equal(mw_ws_connect(&f->loop.uv, &f->params, &f->client.ws, NULL), 0);
+    test_loop_run(&f->loop); /* until the answer is out */
+    uv_prepare_init(&f->loop.uv, &prepare);
+    prepare.data = f;
+    uv_prepare_start(&prepare, on_prepare);
+    test_loop_run(&f->loop);
+    assert_int_equal(f->client.opened, 0);
+    assert_int_equal(f->client.closed, 1);
+    assert_int_equal(f->client.end, MW_WS_END_LOST);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_echo),
+        TEST(test_close_overtakes_the_answer),
         cmocka_unit_test(test_accept_key),
         TEST(test_request),
         TEST(test_bad_parameters),

@@ -136,12 +136,18 @@ static void put_field(struct mw_buf *b, const struct mw_event *ev, const struct 
                       bool *first)
 {
     const char *at = (const char *)ev + f->offset;
-    const char *s = f->type == MW_FIELD_KIND ? mw_event_kind_name(ev->kind) : NULL;
-    int64_t n = f->type == MW_FIELD_INT ? *(const int64_t *)at : 0;
+    const char *s = "";
+    int64_t n = 0;
 
-    if (f->type == MW_FIELD_TEXT || f->type == MW_FIELD_JSON)
+    if (f->type == MW_FIELD_FLAG)
+        n = ev->flags & f->flag;
+    else if (f->type == MW_FIELD_INT)
+        n = *(const int64_t *)at;
+    else if (f->type == MW_FIELD_KIND)
+        s = mw_event_kind_name(ev->kind);
+    else
         s = *(const char *const *)at;
-    if (f->type == MW_FIELD_FLAG ? !(ev->flags & f->flag) : n == 0 && (!s || !*s))
+    if (!s || (n == 0 && !*s))
         return;
     put_name(b, f->name, first);
     if (f->type == MW_FIELD_FLAG)

@@ -60,9 +60,9 @@ struct mw_store_params {
  * which). */
 int mw_store_open(uv_loop_t *loop, const struct mw_store_params *params, struct mw_store **ret,
                   struct mw_error *err);
-/* Waits for what was submitted (at most 4 s while stalled), calls the callbacks, closes. What could
- * not be written ends with -ECANCELED, as does what a callback submits now. The loop must run once
- * more after this to free the store. */
+/* Not from within a callback of the store. Waits for what was submitted (at most 4 s while
+ * stalled), calls the callbacks, closes. What could not be written ends with -ECANCELED, as does
+ * what a callback submits now. The loop must run once more after this to free the store. */
 void mw_store_close(struct mw_store *s);
 
 bool mw_store_full(const struct mw_store *s);

@@ -114,6 +114,8 @@ static int compare(const void *a, const void *b)
 static void bench_single(void)
 {
     static int64_t took[1000];
+    const int64_t *median = &took[MW_ARRAY_LEN(took) / 2];
+    const int64_t *slow = &took[MW_ARRAY_LEN(took) * 99 / 100];
 
     bench.backlog = 1;
     for (size_t i = 0; i < MW_ARRAY_LEN(took); i++) {
@@ -123,9 +125,8 @@ static void bench_single(void)
         took[i] = now_ns(CLOCK_MONOTONIC) - start;
     }
     qsort(took, MW_ARRAY_LEN(took), sizeof(took[0]), compare);
-    printf("one event at a time:       p50 %.2f ms, p99 %.2f ms\n",
-           (double)took[MW_ARRAY_LEN(took) / 2] / 1e6,
-           (double)took[MW_ARRAY_LEN(took) * 99 / 100] / 1e6);
+    printf("one event at a time:       p50 %.2f ms, p99 %.2f ms\n", (double)*median / 1e6,
+           (double)*slow / 1e6);
 }
 
 int main(int argc, char **argv)
@@ -134,7 +135,7 @@ int main(int argc, char **argv)
     MW_AUTOFREE char *path = argc > 1 ? mw_asprintf("%s/bench.db", argv[1]) : NULL;
     MW_AUTOFREE char *lock = argc > 1 ? mw_asprintf("%s/bench.db.lock", argv[1]) : NULL;
     struct mw_store_params params = {.path = path, .synchronous_full = -1};
-    long events = argc > 2 ? atol(argv[2]) : 200000;
+    long events = argc > 2 ? strtol(argv[2], NULL, 10) : 200000;
     struct mw_store_stats stats;
     int64_t start, cpu, wall;
 
@@ -142,7 +143,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: store_bench FOLDER [EVENTS [BACKLOG]]\n");
         return 2;
     }
-    bench.backlog = argc > 3 ? atol(argv[3]) : LONG_MAX;
+    bench.backlog = argc > 3 ? strtol(argv[3], NULL, 10) : LONG_MAX;
     memset(bench.raw, 'x', 600);
     memcpy(bench.raw, "{\"message\":\"", 12);
     memcpy(bench.raw + 598, "\"}", 3);
