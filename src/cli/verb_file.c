@@ -53,6 +53,7 @@ static int call_with_bar(struct cli_conn *c, const char *method, cJSON *params, 
     c->userdata = &bar;
     r = cli_call(c, method, take_ptr(owned), ret_result);
     c->on_notification = NULL;
+    c->userdata = NULL;
     if (bar.drawn)
         fputs("\r\033[K", stderr);
     return r;

@@ -104,7 +104,7 @@ cJSON *gw_missed_json(struct gw *gw, struct gw_bot *bot, int64_t since, int64_t 
         .until = until,
         .online = bot->state == MM_SESSION_ONLINE,
     };
-    struct mw_missed all;
+    struct mw_missed all = {0};
     int rc = -ENOMEM;
 
     if (channels && o)
