@@ -168,9 +168,9 @@ struct cli_missed_options {
 };
 struct cli_stream_options {
     struct cli_common common;
-    const char *bot, *consumer;
+    const char *bot, *consumer, *exec;
     struct mw_option_list kinds;
-    int64_t since;
+    int64_t since, tries;
     bool raw;
 };
 struct cli_doctor_options {

@@ -120,9 +120,16 @@ static const struct mw_option stream_options[] = {
            .complete = MW_COMPLETE_BOT),
     STREAM("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
            raw),
+    STREAM("exec", 'x', MW_OPT_STRING, "PROGRAM",
+           "run PROGRAM ARGUMENT... for each event, with the event on standard input, instead of "
+           "printing it",
+           exec, .complete = MW_COMPLETE_FILE),
+    STREAM("tries", 0, MW_OPT_INT, "N",
+           "with --exec: how often an event is tried before the stream stops (5); 0 = for ever",
+           tries, .min = 0, .max = 1000000),
     MW_OPTIONS_END,
 };
-static const struct cli_stream_options stream_initial = {.since = -1};
+static const struct cli_stream_options stream_initial = {.since = -1, .tries = 5};
 
 static const struct cli_verb verbs[] = {
     {.name = "history",
@@ -187,13 +194,23 @@ static const struct cli_verb verbs[] = {
      .size = sizeof(struct cli_missed_options),
      .run = cli_run_missed},
     {.name = "stream",
+     .args = "[ARGUMENT...]",
+     .max_args = 64,
      .summary = "follow what the bots hear, live",
      .doc = "Prints events as they happen, until Ctrl-C: a line each on a terminal, one JSON "
             "object a line elsewhere, without delay. With --consumer the place is remembered: "
             "what happens while no stream of that name runs comes first the next time. An event "
             "counts as seen once its line was written. When the daemon is restarted the stream "
-            "waits for it and goes on; nothing is missed.",
+            "waits for it and goes on; nothing is missed.\n\nWith --exec a program "
+            "is run for each event, one after the other, without a shell in between; words behind "
+            "the options are its arguments (-- before those with a hyphen). The event's JSON is on "
+            "its standard input. An event counts as taken once the program exits with 0. Until "
+            "then it is tried again, after a growing wait of up to 30 s; when all tries failed the "
+            "stream stops with exit status 1, before that event: with --consumer the next run "
+            "begins with it. A signal is passed on to the program, and the stream stops after "
+            "it.",
      .examples = "  matterwire stream\n"
+                 "  matterwire stream --consumer tickets --kind post --exec ./ticket.sh\n"
                  "  matterwire stream --consumer log --kind post | while read -r event; do ...; "
                  "done\n",
      .options = stream_options,

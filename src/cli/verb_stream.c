@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/kinds.h"
+#include "cli/stream_exec.h"
 
 #define CREDIT 256 /* events under way at a time */
 
@@ -33,6 +34,7 @@ static void on_signal(int signum)
 struct stream {
     struct cli *cli;
     const struct cli_stream_options *options;
+    struct cli_exec exec; /* argv NULL = events are printed */
     struct cli_conn conn;
     struct mw_backoff backoff;
     int64_t subscription;
@@ -95,6 +97,27 @@ static int write_out(struct stream *s)
     return r;
 }
 
+static int settle(struct stream *s);
+
+/* The program took it: acknowledged at once, so that it does not get it again. */
+static int exec_event(struct stream *s, const cJSON *event)
+{
+    MW_AUTOFREE char *text = mw_json_print(event);
+    MW_AUTOFREE char *json = text ? mw_asprintf("%s\n", text) : NULL; /* for `read` of a shell */
+    int64_t id = mw_json_i64(event, "id", 0);
+    bool taken;
+    int r;
+
+    if (!json)
+        return cli_no_memory();
+    r = cli_exec_event(&s->exec, json, id, &taken);
+    if (r || !taken)
+        return r;
+    s->printed++;
+    s->last_id = MW_MAX(s->last_id, id);
+    return settle(s);
+}
+
 static int handle_line(struct stream *s, const char *line, size_t len)
 {
     MW_AUTOJSON *message = NULL;
@@ -106,7 +129,9 @@ static int handle_line(struct stream *s, const char *line, size_t len)
     if (error)
         return cli_print_rpc_error(error);
     event = mw_json_obj(mw_json_obj(message, "params"), "event");
-    return event ? print_event(s, event) : CLI_DONE;
+    if (!event)
+        return CLI_DONE;
+    return s->exec.argv ? exec_event(s, event) : print_event(s, event);
 }
 
 /* What was printed is written; the daemon may forget it and send as much again. */
@@ -151,7 +176,7 @@ static int follow(struct stream *s)
             if (r || !line)
                 break;
             r = handle_line(s, line, len);
-            if (r)
+            if (r || (stop && s->exec.argv))
                 break;
         }
         if (r == CLI_DONE)
@@ -160,7 +185,7 @@ static int follow(struct stream *s)
             return r;
         if (ppoll(fds, 2, NULL, &s->while_waiting) < 0 && errno != EINTR)
             return cli_error(CLI_FAILED, "cannot wait for events: %s", strerror(errno));
-        if (stop || fds[1].revents)
+        if (stop || (fds[1].revents && !s->exec.argv))
             return CLI_DONE;
         if (!(fds[0].revents & (POLLIN | POLLHUP | POLLERR)))
             continue;
@@ -237,7 +262,8 @@ static int reconnect(struct stream *s, bool *ret_gone)
     do {
         cli_conn_deinit(&s->conn);
         s->conn = (struct cli_conn){.fd = -1};
-        if (poll(&reader, 1, (int)mw_backoff_next(&s->backoff, mw_clock_mono())) > 0)
+        if (poll(&reader, 1, (int)mw_backoff_next(&s->backoff, mw_clock_mono())) > 0 &&
+            !s->exec.argv)
             *ret_gone = true;
         r = *ret_gone ? CLI_DONE : try_again(s);
     } while (r == CLI_UNREACHABLE);
@@ -258,9 +284,24 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
         .named = o->consumer != NULL,
         .position = o->since,
     };
+    MW_AUTOFREE char **command = calloc((size_t)argc + 2, sizeof(*command));
     bool gone = false;
     int r;
 
+    if (!command)
+        return cli_no_memory();
+    if (argc && !o->exec)
+        return cli_error(CLI_USAGE, "stream takes arguments only for --exec");
+    if (o->exec) {
+        command[0] = (char *)o->exec;
+        memcpy(command + 1, argv, (size_t)argc * sizeof(*command));
+        s.exec = (struct cli_exec){
+            .argv = command,
+            .tries = o->tries,
+            .while_waiting = &s.while_waiting,
+            .stop = &stop,
+        };
+    }
     mw_backoff_init(&s.backoff, RETRY_MIN_MS, RETRY_MAX_MS, HEALTHY_MS);
     r = cli_connect(cli, &s.conn);
     if (r == CLI_DONE)
