@@ -341,8 +341,8 @@ static bool is_copy(struct mm_normaliser *n, enum mw_event_kind kind, const char
         return copy;
     n->recent[n->recent_next].kind = kind;
     n->recent[n->recent_next].mono = now;
-    strcpy(n->recent[n->recent_next].place, where);
-    strcpy(n->recent[n->recent_next].user, user);
+    memcpy(n->recent[n->recent_next].place, where, strlen(where) + 1);
+    memcpy(n->recent[n->recent_next].user, user, strlen(user) + 1);
     n->recent_next = (n->recent_next + 1) % MM_RECENT_MEMBERSHIPS;
     return false;
 }

@@ -45,9 +45,10 @@ static int fill_user(struct sb_server *sv, struct sb_user *u, const struct sb_ne
     if (in->bot_owner) {
         u->is_bot = true;
         memcpy(u->owner_id, in->bot_owner->id, sizeof(u->owner_id));
-        email = bot_email = mw_asprintf("%s@localhost", in->username);
-        if (!email)
+        bot_email = mw_asprintf("%s@localhost", in->username);
+        if (!bot_email)
             return -ENOMEM;
+        email = bot_email;
     } else {
         u->last_password_update = u->create_at;
     }

@@ -1,10 +1,10 @@
 #include "sandbox/searchterms.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 #define DAY_MS 86400000
 
@@ -45,18 +45,16 @@ static int words_add(struct sb_words *w, const char *text, size_t len)
 /* "2026-11-21" as the day's first millisecond; false when it is not a date. */
 static bool parse_day(const char *text, size_t len, int64_t offset, int64_t *ret)
 {
-    char copy[16];
-    struct tm tm = {0};
+    char copy[sizeof("2026-11-21")];
 
-    if (len >= sizeof(copy))
+    /* Shorter texts and those without dashes would be durations. */
+    if (len != sizeof(copy) - 1 || text[4] != '-')
         return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    if (sscanf(copy, "%4d-%2d-%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday) != 3)
+    if (mw_time_parse(copy, 0, ret) < 0)
         return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    *ret = ((int64_t)timegm(&tm) - offset) * 1000;
+    *ret -= offset * 1000;
     return true;
 }
 
