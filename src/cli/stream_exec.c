@@ -15,8 +15,6 @@
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 30000
 
-extern char **environ;
-
 /* The event as a file without a name, read from its beginning. Returns a descriptor or -errno. */
 static int event_file(const char *json)
 {

@@ -317,6 +317,8 @@ static int open_session(struct gw_bot *bot, struct mw_error *err)
         return mw_error_set(err, rc, "the last position could not be read from the store");
     if (rc == 0)
         p.baseline_ms = strtoll(synced, NULL, 10);
+    /* What was stored a moment ago may not be committed yet. */
+    p.baseline_ms = MW_MAX(p.baseline_ms, bot->synced_stored);
     rc = mm_session_new(bot->gw->loop, &p, &bot->session, err);
     if (rc)
         return rc;

@@ -247,6 +247,7 @@ void mm_session_start_run(struct mm_session *s, bool audit)
     s->run_is_audit = audit;
     s->run_is_single = false;
     s->run_sweeps = cp.sweep || s->floor == 0;
+    s->first_at = mm_client_server_now(s->p.client) - CLOCK_ERROR_MS;
     begin_run(s, &cp);
 }
 
@@ -363,6 +364,9 @@ static void on_mark(const struct mm_feed_node *node, void *userdata)
         mm_feed_hold(&s->feed, false);
         mw_backoff_healthy(&s->backoff, mw_clock_mono());
         s->online_since = mm_client_server_now(s->p.client);
+        /* A first start has a past from here on: whoever starts next has to look back this far. */
+        if (s->floor == 0)
+            s->floor = s->swept_at = s->first_at;
         mm_session_set_state(s, MM_SESSION_ONLINE, NULL);
         break;
     case MM_MARK_END:

@@ -64,7 +64,7 @@ struct mm_session {
     unsigned run_overdue;
     struct added *added, **added_end;
     unsigned n_added;
-    int64_t floor, swept_at;
+    int64_t floor, swept_at, first_at;
     struct mm_session_stats stats;
 };
 

@@ -99,6 +99,14 @@ test('a channel that the bot was added to while away is heard', async (t) => {
   await assertAnsweredOnce(posts);
 });
 
+test('a reload right after the first start loses nothing, in a channel that is new to the bot either', async (t) => {
+  const daemon = await daemonFor(t, { channels: [world.channel.id] });
+  const channel = await world.newChannel();
+  await daemon.configure({ bots: [botConfig(world, bot, { handler: 'echo', channels: [] })], handlers });
+  assert.equal((await daemon.cli('reload')).code, 0);
+  await assertAnsweredOnce(await say(channel, 3, 'behind the reload'));
+});
+
 test('the poll transport hears the same', async (t) => {
   await daemonFor(t, { transport: 'poll', poll_interval: '500ms' });
   await assertAnsweredOnce(await say(world.channel, 5, 'polled'));
