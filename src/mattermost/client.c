@@ -1,7 +1,6 @@
 #include "mattermost/client.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -150,16 +149,10 @@ static void finish_call(struct mm_call *call, struct mm_result *r)
     mw_error_reset(&r->err);
 }
 
-static void init_result(struct mm_result *r, enum mm_outcome outcome)
-{
-    *r = (struct mm_result){
-        .outcome = outcome, .error_id = "", .request_id = "", .retry_after_ms = -1};
-}
-
 /* Keeps the result until the timer tells it. */
 static void answer_call(struct mm_call *call, enum mm_outcome outcome, struct mw_error *err)
 {
-    init_result(&call->result, outcome);
+    mm_result_init(&call->result, outcome);
     if (err)
         mw_error_move(&call->result.err, err);
     append_call(&call->c->answered, call);
@@ -541,7 +534,7 @@ static void on_http(const struct mw_http_response *r, void *userdata)
     ((struct mw_http_response *)r)->body = (struct mw_buf){0};
     call->http = NULL;
     unlink_call(call);
-    init_result(&res, MM_CANCELED);
+    mm_result_init(&res, MM_CANCELED);
     if (r->error == 0) {
         const char *id = r->header(r, "X-Request-Id");
 
@@ -694,79 +687,6 @@ void mm_cancel(struct mm_client *c, const void *userdata)
             op->cb = NULL;
 }
 
-char *mm_url_escape(const char *s)
-{
-    MW_AUTOBUF b = {0};
-
-    for (; *s; s++) {
-        if (isalnum((unsigned char)*s) || strchr("-._~", *s))
-            mw_buf_putc(&b, *s);
-        else
-            mw_buf_printf(&b, "%%%02X", (unsigned char)*s);
-    }
-    return mw_buf_take(&b);
-}
-
-/* ---- Operations of several calls ---- */
-
-void mm_op_init(struct mm_op *op, struct mm_client *c, mm_cb cb, void *userdata,
-                void (*free_fn)(struct mm_op *op))
-{
-    *op =
-        (struct mm_op){.c = c, .cb = cb, .userdata = userdata, .free_fn = free_fn, .next = c->ops};
-    if (c->ops)
-        c->ops->prev = op;
-    c->ops = op;
-}
-
-void mm_op_drop(struct mm_op *op)
-{
-    *(op->prev ? &op->prev->next : &op->c->ops) = op->next;
-    if (op->next)
-        op->next->prev = op->prev;
-    op->free_fn(op);
-}
-
-void mm_op_finish(struct mm_op *op, struct mm_result *r)
-{
-    mm_cb cb = op->cb;
-    void *userdata = op->userdata;
-
-    mm_op_drop(op);
-    if (cb)
-        cb(r, userdata);
-}
-
-void mm_op_finish_body(struct mm_op *op, cJSON *body)
-{
-    struct mm_result r;
-
-    if (!body) {
-        mm_op_fail(op, MM_UNREACHABLE, -ENOMEM, "out of memory");
-        return;
-    }
-    init_result(&r, MM_OK);
-    r.body = body;
-    mm_op_finish(op, &r);
-    cJSON_Delete(r.body);
-}
-
-void mm_op_fail(struct mm_op *op, enum mm_outcome outcome, int code, const char *fmt, ...)
-{
-    MW_AUTOFREE char *text = NULL;
-    struct mm_result r;
-    va_list ap;
-
-    init_result(&r, outcome);
-    va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
-    va_end(ap);
-    mw_error_set(&r.err, code, "%s", text ? text : "out of memory");
-    mm_op_finish(op, &r);
-    mw_error_reset(&r.err);
-}
-
 /* ---- The client itself ---- */
 
 static void free_client(struct mm_client *c)
@@ -857,101 +777,10 @@ void mm_client_free(struct mm_client *c)
         while (lists[i]->first) {
             struct mm_result r;
 
-            init_result(&r, MM_CANCELED);
+            mm_result_init(&r, MM_CANCELED);
             mw_error_set(&r.err, -ECANCELED, "the client was closed");
             finish_call(lists[i]->first, &r);
         }
     }
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
-}
-
-void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret)
-{
-    *ret = c->stats;
-    ret->in_flight = c->running.n;
-    ret->pending = c->pending.n;
-    if (mw_clock_mono() >= c->blocked_until)
-        ret->waiting_until = 0;
-}
-
-void mm_client_server(const struct mm_client *c, struct mm_server_info *ret)
-{
-    *ret = (struct mm_server_info){
-        .version = c->version ? c->version : "",
-        .site_url = c->site_url ? c->site_url : "",
-        .max_post_chars = c->max_post_chars,
-        .max_file_bytes = c->max_file_bytes,
-        .file_attachments = c->file_attachments,
-        .clock_skew_ms = mm_client_server_now(c) - mw_clock_now(),
-    };
-}
-
-int64_t mm_client_server_now(const struct mm_client *c)
-{
-    return c->server_ms ? c->server_ms + mw_clock_mono() - c->server_mono : mw_clock_now();
-}
-
-const char *mm_client_user_id(const struct mm_client *c)
-{
-    return c->user_id ? c->user_id : "";
-}
-
-const char *mm_client_user_name(const struct mm_client *c)
-{
-    return c->user_name ? c->user_name : "";
-}
-
-bool mm_client_is_bot(const struct mm_client *c)
-{
-    return c->is_bot;
-}
-
-const char *mm_client_endpoint(const struct mm_client *c)
-{
-    return c->endpoint;
-}
-
-const char *mm_client_token(const struct mm_client *c)
-{
-    return c->token ? c->token : "";
-}
-
-const struct mm_user_info *mm_cached_user(const struct mm_client *c, const char *id)
-{
-    return mw_map_get(&c->cache.users, id);
-}
-
-const struct mm_channel_info *mm_cached_channel(const struct mm_client *c, const char *id)
-{
-    return mw_map_get(&c->cache.channels, id);
-}
-
-const struct mm_team_info *mm_cached_team(const struct mm_client *c, const char *id)
-{
-    return mw_map_get(&c->cache.teams, id);
-}
-
-int mm_learn_user(struct mm_client *c, const struct mm_user *u)
-{
-    return mm_cache_user(&c->cache, u);
-}
-
-int mm_learn_channel(struct mm_client *c, const struct mm_channel *ch)
-{
-    return mm_cache_channel(&c->cache, ch);
-}
-
-int mm_learn_team(struct mm_client *c, const struct mm_team *t)
-{
-    return mm_cache_team(&c->cache, t);
-}
-
-void mm_forget_channel(struct mm_client *c, const char *id)
-{
-    mw_map_remove(&c->cache.channels, id);
-}
-
-char *mm_permalink(const struct mm_client *c, const char *team_name, const char *post_id)
-{
-    return mw_asprintf("%s/%s/pl/%s", c->endpoint, *team_name ? team_name : "_redirect", post_id);
 }

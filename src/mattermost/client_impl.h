@@ -50,6 +50,9 @@ struct mm_client {
     int64_t server_ms, server_mono; /* the server's time, and when that was; 0 = not known */
 };
 
+/* An empty result with this outcome. */
+void mm_result_init(struct mm_result *r, enum mm_outcome outcome);
+
 /* Gives a result (body taken over, may be NULL) from the loop, as if it had come by wire. */
 int mm_answer_later(struct mm_client *c, cJSON *body, mm_cb cb, void *userdata) MW_MUST_CHECK;
 
