@@ -48,10 +48,20 @@ static const char *const sql[MW_ST_COUNT] = {
                      " updated_at = excluded.updated_at",
     [MW_ST_CURSOR_DELETE] = "DELETE FROM cursor WHERE consumer = ?",
     [MW_ST_TASK_ADD] = "INSERT INTO task (event_id, state, attempts, created_at, updated_at, bot,"
-                       " handler, conversation, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                       " handler, conversation, error, failures, not_before)"
+                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
     [MW_ST_TASK_START] = "UPDATE task SET attempts = attempts + 1, updated_at = ? WHERE id = ?",
     [MW_ST_TASK_END] = "UPDATE task SET state = ?1, updated_at = ?2, error = ?4,"
                        " attempts = attempts - (?1 = 1 AND attempts > 0) WHERE id = ?3",
+    [MW_ST_TASK_AGAIN] = "UPDATE task SET not_before = ?1, updated_at = ?2, error = ?4,"
+                         " failures = failures + 1 WHERE id = ?3 AND state = 1",
+    /* By hand. What is tried anew goes behind what waits: it gets a new id. */
+    [MW_ST_TASK_RETRY] =
+        "INSERT INTO task (event_id, bot, handler, conversation, state, attempts, failures,"
+        " not_before, error, created_at, updated_at) SELECT event_id, bot, handler, conversation,"
+        " 1, 0, 0, 0, error, created_at, ?2 FROM task WHERE id = ?1 AND state IN (3, 4)",
+    [MW_ST_TASK_DELETE] = "DELETE FROM task WHERE id = ?1 AND state IN (3, 4)",
+    [MW_ST_TASK_DROP] = "UPDATE task SET state = 4, updated_at = ?2 WHERE id = ?1 AND state = 3",
     [MW_ST_OUTBOX_ADD] =
         "INSERT INTO outbox (event_id, not_before, created_at, updated_at, bot, key, kind,"
         " conversation, channel_id, payload, state, attempts, first_tried_at, result_id, error)"
@@ -62,6 +72,17 @@ static const char *const sql[MW_ST_COUNT] = {
         "UPDATE outbox SET state = ?1, attempts = ?2, not_before = ?3, first_tried_at = ?4,"
         " updated_at = ?5, result_id = ?7, error = ?8, payload = coalesce(?9, payload)"
         " WHERE id = ?6",
+    /* The key is unique, so the row moves. What was tried once is looked for before it is sent. */
+    [MW_ST_OUTBOX_RETRY] =
+        "UPDATE outbox SET id = 1 + max((SELECT max(id) FROM outbox),"
+        " (SELECT seq FROM sqlite_sequence WHERE name = 'outbox')),"
+        " state = iif(first_tried_at > 0, 2, 1), attempts = 0, not_before = 0, result_id = '',"
+        " updated_at = ?2 WHERE id = ?1 AND state IN (4, 5)",
+    [MW_ST_OUTBOX_SEQUENCE] =
+        "UPDATE sqlite_sequence SET seq = max(seq, (SELECT max(id) FROM outbox))"
+        " WHERE name = 'outbox'",
+    [MW_ST_OUTBOX_DROP] = "UPDATE outbox SET state = 5, updated_at = ?2"
+                          " WHERE id = ?1 AND state = 4",
     [MW_ST_SET] = "INSERT INTO kv (scope, key, value) VALUES (?, ?, ?)"
                   " ON CONFLICT DO UPDATE SET value = excluded.value",
     [MW_ST_UNSET] = "DELETE FROM kv WHERE scope = ? AND key = ?",
@@ -380,6 +401,17 @@ static int update(struct mw_apply *a, enum mw_apply_statement which, const struc
     return code;
 }
 
+static int apply_task_retry(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
+{
+    int code = update(a, MW_ST_TASK_RETRY, op, "failed task", op->ints[0]);
+
+    if (code != SQLITE_OK)
+        return code;
+    tx->result.task_id = sqlite3_last_insert_rowid(a->db);
+    sqlite3_bind_int64(a->statements[MW_ST_TASK_DELETE], 1, op->ints[0]);
+    return finish(a->statements[MW_ST_TASK_DELETE]);
+}
+
 static int apply_outbox_add(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op)
 {
     sqlite3_stmt *find = a->statements[MW_ST_OUTBOX_FIND];
@@ -424,10 +456,21 @@ static int apply_op(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op
         return update(a, MW_ST_TASK_START, op, "task", op->ints[1]);
     case MW_OP_TASK_END:
         return update(a, MW_ST_TASK_END, op, "task", op->ints[2]);
+    case MW_OP_TASK_AGAIN:
+        return update(a, MW_ST_TASK_AGAIN, op, "pending task", op->ints[2]);
+    case MW_OP_TASK_RETRY:
+        return apply_task_retry(a, tx, op);
+    case MW_OP_TASK_DROP:
+        return update(a, MW_ST_TASK_DROP, op, "failed task", op->ints[0]);
     case MW_OP_OUTBOX_ADD:
         return apply_outbox_add(a, tx, op);
     case MW_OP_OUTBOX_UPDATE:
         return update(a, MW_ST_OUTBOX_UPDATE, op, "outbox row", op->ints[5]);
+    case MW_OP_OUTBOX_RETRY:
+        code = update(a, MW_ST_OUTBOX_RETRY, op, "failed outbox row", op->ints[0]);
+        return code == SQLITE_OK ? mw_apply_exec(a, MW_ST_OUTBOX_SEQUENCE) : code;
+    case MW_OP_OUTBOX_DROP:
+        return update(a, MW_ST_OUTBOX_DROP, op, "failed outbox row", op->ints[0]);
     case MW_OP_SET:
         if (op->texts[2].s)
             return run(a, MW_ST_SET, op);

@@ -31,17 +31,17 @@ static const char *const sql[MW_CH_COUNT] = {
     [MW_CH_WALK] = "SELECT id, bot_id, kind, at, received_at, known_edit, channel_id, text"
                    " FROM event WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
     /* Both lists are short: what is under way, and what failed and waits for a person. */
-    [MW_CH_HELD] = "SELECT 1 WHERE ?1 IN (SELECT event_id FROM task WHERE state != 2)"
-                   " OR ?1 IN (SELECT event_id FROM outbox WHERE state != 3)",
+    [MW_CH_HELD] = "SELECT 1 WHERE ?1 IN (SELECT event_id FROM task WHERE state IN (1, 3))"
+                   " OR ?1 IN (SELECT event_id FROM outbox WHERE state IN (1, 2, 4))",
     [MW_CH_DELETE] = "DELETE FROM event WHERE id = ?",
     [MW_CH_HORIZON] = "INSERT INTO pruned (bot_id, channel_id, at) VALUES (?, ?, ?)"
                       " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
     [MW_CH_LOWEST_CURSOR] = "SELECT coalesce(min(position), 9223372036854775807) FROM cursor",
     [MW_CH_NEXT] = "SELECT received_at FROM event WHERE id > ? ORDER BY id LIMIT 1",
     [MW_CH_OLD_TASKS] = "DELETE FROM task WHERE id IN (SELECT id FROM task"
-                        " WHERE state = 2 AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
+                        " WHERE state IN (2, 4) AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
     [MW_CH_OLD_OUTBOX] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
-                         " WHERE state = 3 AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
+                         " WHERE state IN (3, 5) AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
 };
 
 int mw_chores_init(struct mw_chores *c, sqlite3 *db, const struct mw_retention *keep, bool full,

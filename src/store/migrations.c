@@ -105,6 +105,47 @@ static const struct migration migrations[] = {
 
      "CREATE INDEX task_done ON task (updated_at) WHERE state = 2;"
      "CREATE INDEX outbox_sent ON outbox (updated_at) WHERE state = 3;"},
+
+    /*
+     * SQLite cannot change a CHECK, so both tables are made anew. The ids go on where they were.
+     *  - task.failures counts the attempts that ended badly; not_before is for the next one.
+     *  - the last state of each table: dropped by hand.
+     */
+    {3, "attempts of a handler, work that is dropped by hand",
+     "CREATE TABLE task_new ("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " event_id INTEGER NOT NULL, bot TEXT NOT NULL, handler TEXT NOT NULL,"
+     " conversation TEXT NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 4),"
+     " attempts INTEGER NOT NULL, failures INTEGER NOT NULL, not_before INTEGER NOT NULL,"
+     " error TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;"
+     "INSERT INTO task_new SELECT id, event_id, bot, handler, conversation, state, attempts, 0, 0,"
+     " error, created_at, updated_at FROM task;"
+     "DELETE FROM sqlite_sequence WHERE name = 'task_new';"
+     "INSERT INTO sqlite_sequence SELECT 'task_new', seq FROM sqlite_sequence WHERE name = 'task';"
+     "DROP TABLE task;"
+     "ALTER TABLE task_new RENAME TO task;"
+     "CREATE INDEX task_open ON task (state, bot) WHERE state IN (1, 3);"
+     "CREATE INDEX task_done ON task (updated_at) WHERE state IN (2, 4);"
+
+     "CREATE TABLE outbox_new ("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " bot TEXT NOT NULL, key TEXT NOT NULL CHECK (key != ''), kind TEXT NOT NULL,"
+     " conversation TEXT NOT NULL, channel_id TEXT NOT NULL, payload TEXT NOT NULL,"
+     " event_id INTEGER NOT NULL, state INTEGER NOT NULL CHECK (state BETWEEN 1 AND 5),"
+     " attempts INTEGER NOT NULL, not_before INTEGER NOT NULL, first_tried_at INTEGER NOT NULL,"
+     " result_id TEXT NOT NULL, error TEXT NOT NULL,"
+     " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,"
+     " UNIQUE (bot, key)) STRICT;"
+     "INSERT INTO outbox_new SELECT id, bot, key, kind, conversation, channel_id, payload,"
+     " event_id, state, attempts, not_before, first_tried_at, result_id, error, created_at,"
+     " updated_at FROM outbox;"
+     "DELETE FROM sqlite_sequence WHERE name = 'outbox_new';"
+     "INSERT INTO sqlite_sequence SELECT 'outbox_new', seq FROM sqlite_sequence"
+     " WHERE name = 'outbox';"
+     "DROP TABLE outbox;"
+     "ALTER TABLE outbox_new RENAME TO outbox;"
+     "CREATE INDEX outbox_open ON outbox (state, bot) WHERE state IN (1, 2, 4);"
+     "CREATE INDEX outbox_sent ON outbox (updated_at) WHERE state IN (3, 5);"},
 };
 
 static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)

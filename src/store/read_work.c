@@ -98,14 +98,16 @@ int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **
 /* ---- Tasks and outbox. A partial index is only used when its condition stands in the query. ----
  */
 
-#define TASK_OPEN   " AND state != 2"
-#define OUTBOX_OPEN " AND state != 3"
+#define TASK_OVER   (1u << MW_TASK_DONE | 1u << MW_TASK_DROPPED)
+#define TASK_OPEN   " AND state IN (1, 3)"
+#define OUTBOX_OVER (1u << MW_OUTBOX_SENT | 1u << MW_OUTBOX_DROPPED)
+#define OUTBOX_OPEN " AND state IN (1, 2, 4)"
 
 struct list {
     const char *sql; /* SELECT ... FROM ... */
     const char *bot; /* NULL = any */
     unsigned states; /* bit set, 0 = all */
-    unsigned done;   /* the state that the index leaves out */
+    unsigned over;   /* the states that the index leaves out, a bit set */
     const char *open;
     int64_t after_id;
     unsigned limit; /* 0 = 1000 */
@@ -124,7 +126,7 @@ static void put_states(struct mw_buf *b, const struct list *l)
             separator = ", ";
         }
     mw_buf_puts(b, ")");
-    if (!(l->states & 1u << l->done))
+    if (!(l->states & l->over))
         mw_buf_puts(b, l->open);
 }
 
@@ -180,11 +182,11 @@ int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state
                    unsigned limit, mw_task_row_cb cb, void *userdata)
 {
     const struct list l = {
-        .sql = "SELECT id, event_id, bot, handler, conversation, state, attempts, error,"
-               " created_at, updated_at FROM task",
+        .sql = "SELECT id, event_id, bot, handler, conversation, state, attempts, failures,"
+               " not_before, error, created_at, updated_at FROM task",
         .bot = bot,
         .states = state ? 1u << state : 0,
-        .done = MW_TASK_DONE,
+        .over = TASK_OVER,
         .open = TASK_OPEN,
         .after_id = after_id,
         .limit = limit,
@@ -203,9 +205,11 @@ int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state
             .conversation = mw_db_text(q.st, 4),
             .state = (enum mw_task_state)sqlite3_column_int(q.st, 5),
             .attempts = sqlite3_column_int(q.st, 6),
-            .error = mw_db_text(q.st, 7),
-            .created_at = sqlite3_column_int64(q.st, 8),
-            .updated_at = sqlite3_column_int64(q.st, 9),
+            .failures = sqlite3_column_int(q.st, 7),
+            .not_before = sqlite3_column_int64(q.st, 8),
+            .error = mw_db_text(q.st, 9),
+            .created_at = sqlite3_column_int64(q.st, 10),
+            .updated_at = sqlite3_column_int64(q.st, 11),
         };
 
         if (!cb(&t, userdata))
@@ -220,7 +224,7 @@ int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state 
                  &(const struct list){.sql = "SELECT count(*) FROM task",
                                       .bot = bot,
                                       .states = state ? 1u << state : 0,
-                                      .done = MW_TASK_DONE,
+                                      .over = TASK_OVER,
                                       .open = TASK_OPEN},
                  ret);
 }
@@ -258,7 +262,7 @@ int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_
         .sql = SELECT_OUTBOX,
         .bot = bot,
         .states = states,
-        .done = MW_OUTBOX_SENT,
+        .over = OUTBOX_OVER,
         .open = OUTBOX_OPEN,
         .after_id = after_id,
         .limit = limit,
@@ -323,7 +327,7 @@ int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_st
                  &(const struct list){.sql = "SELECT count(*) FROM outbox",
                                       .bot = bot,
                                       .states = state ? 1u << state : 0,
-                                      .done = MW_OUTBOX_SENT,
+                                      .over = OUTBOX_OVER,
                                       .open = OUTBOX_OPEN},
                  ret);
 }

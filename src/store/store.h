@@ -188,7 +188,12 @@ int mw_store_cursors(struct mw_store *s, mw_cursor_row_cb cb, void *userdata);
 
 /* ---- Tasks: an event on its way through a handler. ---- */
 
-enum mw_task_state { MW_TASK_PENDING = 1, MW_TASK_DONE, MW_TASK_FAILED };
+enum mw_task_state {
+    MW_TASK_PENDING = 1,
+    MW_TASK_DONE,
+    MW_TASK_FAILED,  /* set aside: nobody tries it again unless told to */
+    MW_TASK_DROPPED, /* was set aside and then dropped by hand */
+};
 
 struct mw_task {
     int64_t id;
@@ -197,8 +202,10 @@ struct mw_task {
     const char *handler;
     const char *conversation; /* tasks of one conversation run in order */
     enum mw_task_state state;
-    int attempts;      /* starts so far */
-    const char *error; /* of the last attempt */
+    int attempts;       /* starts so far */
+    int failures;       /* those of them whose run ended badly; the others ended with the daemon */
+    int64_t not_before; /* wall clock ms: the next attempt; 0 = at once */
+    const char *error;  /* of the last attempt */
     int64_t created_at, updated_at;
 };
 /* state 0 = pending, created_at 0 = now. */
@@ -207,11 +214,17 @@ int mw_tx_task_add(struct mw_tx *tx, const struct mw_task *t);
 int mw_tx_task_start(struct mw_tx *tx, int64_t task_id);
 /* MW_TASK_PENDING gives the attempt back: it was stopped, not lost, and does not count. */
 int mw_tx_task_end(struct mw_tx *tx, int64_t task_id, enum mw_task_state state, const char *error);
+/* The attempt failed, the task stays pending for another one. */
+int mw_tx_task_again(struct mw_tx *tx, int64_t task_id, int64_t not_before, const char *error);
+/* By hand, for what failed; retry also for what was dropped. A task that is tried again is a new
+ * one (task_id of the result), behind what waits. -ENOENT when the row is not in such a state. */
+int mw_tx_task_retry(struct mw_tx *tx, int64_t task_id);
+int mw_tx_task_drop(struct mw_tx *tx, int64_t task_id);
 typedef bool (*mw_task_row_cb)(const struct mw_task *t, void *userdata);
 /* Oldest first; state 0 = all. */
 int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
                    unsigned limit, mw_task_row_cb cb, void *userdata);
-/* Cheap for pending and failed; done and 0 (all) look at every row. */
+/* Cheap for pending and failed; the others and 0 (all) look at every row. */
 int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state,
                         int64_t *ret);
 
@@ -221,7 +234,8 @@ enum mw_outbox_state {
     MW_OUTBOX_PENDING = 1, /* not tried, or refused for now: certainly not on the server */
     MW_OUTBOX_SENDING, /* a try was begun and its outcome is not known: look for the key first */
     MW_OUTBOX_SENT,
-    MW_OUTBOX_FAILED, /* given up: see error */
+    MW_OUTBOX_FAILED,  /* given up: see error */
+    MW_OUTBOX_DROPPED, /* was given up and then dropped by hand */
 };
 
 struct mw_outbox {
@@ -248,6 +262,10 @@ int mw_tx_outbox_add(struct mw_tx *tx, const struct mw_outbox *o);
 int mw_tx_outbox_update(struct mw_tx *tx, int64_t id, enum mw_outbox_state state, int attempts,
                         int64_t not_before, int64_t first_tried_at, const char *result_id,
                         const char *error, const char *payload);
+/* By hand, as for tasks. A row that is tried again keeps its key and gets a new id; when it was
+ * tried before, its state is sending. */
+int mw_tx_outbox_retry(struct mw_tx *tx, int64_t id);
+int mw_tx_outbox_drop(struct mw_tx *tx, int64_t id);
 typedef bool (*mw_outbox_row_cb)(const struct mw_outbox *o, void *userdata);
 /* Oldest first. `states` is a bit set of 1u << state, 0 = all. bot NULL = any. */
 int mw_store_outbox(struct mw_store *s, const char *bot, unsigned states, int64_t after_id,
@@ -256,7 +274,7 @@ int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, voi
 /* The row that has this key; returns 1 when there is none. */
 int mw_store_outbox_key(struct mw_store *s, const char *bot, const char *key, mw_outbox_row_cb cb,
                         void *userdata);
-/* Cheap for every state but sent; see mw_store_task_count. */
+/* Cheap for every state but sent and dropped; see mw_store_task_count. */
 int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
                           int64_t *ret);
 

@@ -202,6 +202,41 @@ static void task_life(void **state)
     assert_string_equal(f->message, "there is no task 77");
 }
 
+static void tasks_by_hand(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_task t = {.event_id = 3, .bot = "b1", .handler = "h", .conversation = "r1"};
+    struct mw_tx *tx = test_tx(f);
+
+    assert_int_equal(mw_tx_task_add(tx, &t) | mw_tx_task_start(tx, 1) |
+                         mw_tx_task_again(tx, 1, 99, "late") | mw_tx_task_start(tx, 1),
+                     0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(tasks(f, "b1", MW_TASK_PENDING), "1/3/b1/h/r1/1/2/late ");
+    /* Only what was set aside. */
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_drop(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), -ENOENT);
+    assert_string_equal(f->message, "there is no failed task 1");
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_retry(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), -ENOENT);
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_end(tx, 1, MW_TASK_FAILED, "bad") | mw_tx_task_drop(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(tasks(f, "b1", MW_TASK_DROPPED), "1/3/b1/h/r1/4/2/bad ");
+    assert_string_equal(tasks(f, "b1", MW_TASK_FAILED), "");
+    /* A new row, behind what waits. */
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_add(tx, &t) | mw_tx_task_retry(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_int_equal(f->result.task_id, 3);
+    assert_string_equal(tasks(f, "b1", 0), "2/3/b1/h/r1/1/0/ 3/3/b1/h/r1/1/0/bad ");
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_again(tx, 1, 0, ""), 0);
+    assert_int_equal(test_commit(f, tx), -ENOENT);
+}
+
 static bool keep_outbox(const struct mw_outbox *o, void *userdata)
 {
     struct mw_buf *b = userdata;
@@ -292,6 +327,49 @@ static void outbox_life(void **state)
     assert_int_equal(mw_tx_outbox_update(tx, 9, MW_OUTBOX_SENT, 2, 0, 15, "p9", NULL, NULL), 0);
     assert_int_equal(test_commit(f, tx), -ENOENT);
     assert_string_equal(f->message, "there is no outbox row 9");
+}
+
+static void outbox_by_hand(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_outbox o = {.bot = "b1",
+                          .key = "k1",
+                          .kind = "post",
+                          .conversation = "r1",
+                          .channel_id = "c1",
+                          .payload = "{}"};
+    struct mw_tx *tx = test_tx(f);
+
+    assert_int_equal(mw_tx_outbox_add(tx, &o), 0);
+    assert_int_equal(mw_tx_outbox_drop(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), -ENOENT);
+    assert_string_equal(f->message, "there is no failed outbox row 1");
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_outbox_add(tx, &o) |
+                         mw_tx_outbox_update(tx, 1, MW_OUTBOX_FAILED, 1, 0, 15, NULL, "no", NULL) |
+                         mw_tx_outbox_drop(tx, 1),
+                     0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(outbox(f, "b1", 1u << MW_OUTBOX_DROPPED),
+                        "1/b1/k1/post/r1/c1/{}/0/5/1/0/15//no ");
+    assert_string_equal(outbox(f, "b1", 1u << MW_OUTBOX_FAILED), "");
+    /* Behind what waits, under its key; it was tried, so it is looked for first. */
+    o.key = "k2";
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_outbox_add(tx, &o) | mw_tx_outbox_retry(tx, 1), 0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(outbox(f, "b1", 0), "2/b1/k2/post/r1/c1/{}/0/1/0/0/0// "
+                                            "3/b1/k1/post/r1/c1/{}/0/2/0/0/15//no ");
+    /* The number is used up. */
+    o.key = "k3";
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_outbox_update(tx, 3, MW_OUTBOX_FAILED, 1, 0, 0, NULL, "no", NULL) |
+                         mw_tx_outbox_add(tx, &o) | mw_tx_outbox_retry(tx, 3),
+                     0);
+    assert_int_equal(test_commit(f, tx), 0);
+    assert_string_equal(outbox(f, "b1", 1u << MW_OUTBOX_PENDING),
+                        "2/b1/k2/post/r1/c1/{}/0/1/0/0/0// 4/b1/k3/post/r1/c1/{}/0/1/0/0/0// "
+                        "5/b1/k1/post/r1/c1/{}/0/1/0/0/0//no ");
 }
 
 static void outbox_row_by_key(void **state)
@@ -550,7 +628,9 @@ int main(void)
         TEST(cursors),
         TEST(cursors_are_listed),
         TEST(task_life),
+        TEST(tasks_by_hand),
         TEST(outbox_life),
+        TEST(outbox_by_hand),
         TEST(outbox_row_by_key),
         TEST(key_value_state),
         TEST(refused_transaction_spares_its_neighbours),

@@ -209,6 +209,41 @@ int mw_tx_task_end(struct mw_tx *tx, int64_t task_id, enum mw_task_state state, 
     return PUT(tx, MW_OP_TASK_END, ints, texts);
 }
 
+int mw_tx_task_again(struct mw_tx *tx, int64_t task_id, int64_t not_before, const char *error)
+{
+    const int64_t ints[] = {not_before, mw_clock_now(), task_id};
+    const char *texts[] = {or_empty(error)};
+
+    return PUT(tx, MW_OP_TASK_AGAIN, ints, texts);
+}
+
+static int put_id(struct mw_tx *tx, enum mw_op_type type, int64_t id)
+{
+    const int64_t ints[] = {id, mw_clock_now()};
+
+    return put(tx, type, MW_ARRAY_LEN(ints), ints, 0, NULL);
+}
+
+int mw_tx_task_retry(struct mw_tx *tx, int64_t task_id)
+{
+    return put_id(tx, MW_OP_TASK_RETRY, task_id);
+}
+
+int mw_tx_task_drop(struct mw_tx *tx, int64_t task_id)
+{
+    return put_id(tx, MW_OP_TASK_DROP, task_id);
+}
+
+int mw_tx_outbox_retry(struct mw_tx *tx, int64_t id)
+{
+    return put_id(tx, MW_OP_OUTBOX_RETRY, id);
+}
+
+int mw_tx_outbox_drop(struct mw_tx *tx, int64_t id)
+{
+    return put_id(tx, MW_OP_OUTBOX_DROP, id);
+}
+
 int mw_tx_outbox_add(struct mw_tx *tx, const struct mw_outbox *o)
 {
     int64_t now = mw_clock_now();
