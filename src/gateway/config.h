@@ -47,6 +47,7 @@ struct gw_handler_config {
     struct gw_strings env_inherit; /* names */
     char *workdir;                 /* absolute */
     unsigned concurrency;
+    unsigned attempts; /* of an event; 1 = a failure is final */
 };
 
 /* What the journal keeps; 0 = see the schema. */

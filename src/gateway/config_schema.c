@@ -346,6 +346,12 @@ static const struct gw_key handler_keys[] = {
         .doc = "How many runs may be under way at once. One thread's messages run one after the "
                "other in any case.",
         .example = "1"),
+    KEY(gw_handler_config, attempts, GW_KEY_COUNT, .fallback = "1", .min = 1, .max = 10,
+        .doc = "How often an event is given to the handler when a run fails or takes too long. The "
+               "wait between two attempts grows from a second to five minutes, and the "
+               "conversation waits with it. After the last one the event is set aside: see "
+               "`matterwire events --dead`.",
+        .example = "3"),
 };
 
 static const struct gw_section handler_section = {

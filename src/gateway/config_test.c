@@ -189,6 +189,7 @@ static void test_all_keys(void **state)
              "    env_inherit: [PATH, HOME]\n"
              "    workdir: ~/work\n"
              "    concurrency: 9\n"
+             "    attempts: 3\n"
              "daemon: {socket: s.sock, database: 'sqlite:///var/x.db', log_level: debug}\n");
     const struct gw_bot_config *a = gw_config_bot(c, "a"), *b = gw_config_bot(c, "b");
     const struct gw_handler_config *h = gw_config_handler(c, "h");
@@ -225,6 +226,7 @@ static void test_all_keys(void **state)
     assert_string_equal(h->env_inherit.items[1], "HOME");
     assert_string_equal(h->workdir, "/home/alice/work");
     assert_int_equal(h->concurrency, 9);
+    assert_int_equal(h->attempts, 3);
     assert_string_equal(c->daemon.socket, socket);
     assert_string_equal(c->daemon.database, "/var/x.db");
     assert_int_equal(c->daemon.log_level, MW_LOG_DEBUG);

@@ -7,6 +7,7 @@
  * Tasks always come from the store, also new ones: a restart is the same path. Those in memory are
  * limited; when there are more the journal waits, and the cursor with it.
  */
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -16,13 +17,16 @@
 #define MAX_TASKS    1000 /* in memory */
 #define MAX_ATTEMPTS 3    /* starts of a task that our own death ended */
 #define RETRY_MS     1000
+#define AGAIN_MS     1000 /* the shortest wait after a failed attempt, and the longest */
+#define AGAIN_MAX_MS 300000
 #define CURSOR_MS    1000 /* how long a cursor that only skipped may lag */
 #define TYPING_MS    4000
 
 struct task {
     struct task *next;
     int64_t id, event_id;
-    int attempts;
+    int attempts, failures;
+    int64_t due; /* monotonic: not tried before; 0 = at once */
     char *handler;
 };
 
@@ -34,6 +38,7 @@ struct gw_conversation {
     char *key;
     struct task *head, *tail;
     struct run *run;
+    struct mw_timer *timer;       /* until the head is due; NULL before it is needed */
     struct gw_handler *waits_for; /* a free place of this handler */
     struct gw_conversation *wait_next;
 };
@@ -46,6 +51,8 @@ struct run {
     struct mw_event *ev;
     struct mw_timer *timer; /* typing; later: recording again */
     bool canceled;
+    bool final; /* its failure is: another attempt would change nothing */
+    bool again; /* it failed and will be tried again; known when the end is recorded */
     bool recording;
     enum gw_handler_end end;
     char *text, *error;
@@ -93,6 +100,7 @@ static void conversation_free(void *value)
         c->head = t->next;
         task_free(t);
     }
+    mw_timer_free(c->timer);
     free(c->key);
     free(c);
 }
@@ -229,7 +237,11 @@ static void on_end_recorded(const struct mw_tx_result *res, void *userdata)
         mw_timer_start(r->timer, RETRY_MS);
         return;
     }
-    run_over(r, r->end != GW_HANDLER_CANCELED);
+    if (r->again) {
+        r->c->head->failures++;
+        r->c->head->attempts++; /* run_over takes it back: this one counts */
+    }
+    run_over(r, !r->again && r->end != GW_HANDLER_CANCELED);
 }
 
 /* The place and the key of an answer. The key is made of the server's ids, so that it is the same
@@ -260,6 +272,20 @@ static int add_answer(struct mw_tx *tx, const struct run *r)
     return gw_post_add(tx, &post, NULL);
 }
 
+/* A failure that is not the last one that the config allows: the same task, later. */
+static int try_again(struct run *r, struct mw_tx *tx)
+{
+    struct task *t = r->c->head;
+    int64_t wait;
+    struct mw_backoff b;
+
+    mw_backoff_init(&b, AGAIN_MS, AGAIN_MAX_MS, 1);
+    b.failures = (unsigned)t->failures;
+    wait = mw_backoff_next(&b, mw_clock_mono());
+    t->due = mw_clock_mono() + wait;
+    return mw_tx_task_again(tx, t->id, mw_clock_now() + wait, r->error);
+}
+
 static int end_tx(struct run *r, struct mw_tx *tx)
 {
     static const enum mw_task_state states[] = {
@@ -270,6 +296,10 @@ static int end_tx(struct run *r, struct mw_tx *tx)
 
     if (!tx || (r->end == GW_HANDLER_ANSWERED && add_answer(tx, r)))
         return -ENOMEM;
+    r->again = states[r->end] == MW_TASK_FAILED && !r->final && r->h && r->h->config &&
+               r->c->head->failures + 1 < (int)r->h->config->attempts;
+    if (r->again)
+        return try_again(r, tx);
     return mw_tx_task_end(tx, r->c->head->id, states[r->end], r->error ? r->error : "");
 }
 
@@ -312,7 +342,7 @@ static void run_ended(struct run *r, enum gw_handler_end end, const char *text, 
     (void)!mw_str_set(&r->error, error);
     mw_log(logged[end].level, logged[end].what, MW_F_STR("bot", r->d->bot->name),
            MW_F_STR("handler", r->c->head->handler), MW_F_INT("event", r->c->head->event_id),
-           MW_F_STR("reason", error));
+           MW_F_INT("attempt", r->c->head->attempts), MW_F_STR("reason", error));
     if (h) {
         h->ended[r->end]++;
         if (error && error[0]) {
@@ -378,6 +408,7 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
     }
     rc = mw_store_event(d->bot->gw->store, r->c->head->event_id, take_event, r);
     if (rc == 1) {
+        r->final = true;
         run_ended(r, GW_HANDLER_FAILED, NULL, "the event is no longer in the journal");
         return;
     }
@@ -426,7 +457,7 @@ static int start_run(struct gw_conversation *c, struct gw_handler *h)
         refuse(r, "the handler is no longer in the config");
         return 0;
     }
-    if (c->head->attempts >= MAX_ATTEMPTS) {
+    if (c->head->attempts - c->head->failures >= MAX_ATTEMPTS) {
         mw_tx_free(tx);
         refuse(r, "given up: the daemon died three times while this event was handled");
         return 0;
@@ -439,12 +470,31 @@ static int start_run(struct gw_conversation *c, struct gw_handler *h)
     return 0;
 }
 
+static void on_due(void *userdata)
+{
+    try_conversation(userdata);
+}
+
+/* False: the head's next attempt is later, and a timer is set. */
+static bool is_due(struct gw_conversation *c)
+{
+    int64_t wait = c->head->due ? c->head->due - mw_clock_mono() : 0;
+
+    if (wait <= 0)
+        return true;
+    if (!c->timer && mw_timer_new(c->d->bot->gw->loop, on_due, c, &c->timer))
+        mw_timer_start(c->d->timer, RETRY_MS);
+    else
+        mw_timer_start(c->timer, wait);
+    return false;
+}
+
 static void try_conversation(struct gw_conversation *c)
 {
     struct gw_dispatch *d = c->d;
     struct gw_handler *h;
 
-    if (c->run || c->waits_for || !c->head || d->stopped)
+    if (c->run || c->waits_for || !c->head || d->stopped || !is_due(c))
         return;
     h = mw_map_get(&d->bot->gw->handlers, c->head->handler);
     if (h && h->config && (h->wait_head || !has_place(h)))
@@ -480,6 +530,10 @@ static bool load_task(const struct mw_task *row, void *userdata)
     t->id = row->id;
     t->event_id = row->event_id;
     t->attempts = row->attempts;
+    t->failures = row->failures;
+    /* Somebody may have set the clock since: never longer than the longest wait. */
+    if (row->not_before > mw_clock_now())
+        t->due = mw_clock_mono() + MW_MIN(row->not_before - mw_clock_now(), AGAIN_MAX_MS);
     *(c->tail ? &c->tail->next : &c->head) = t;
     c->tail = t;
     d->tasks++;
@@ -729,8 +783,12 @@ void gw_dispatch_stop(struct gw_dispatch *d)
 
     d->stopped = true;
     mw_timer_stop(d->timer);
-    while (mw_map_next(&d->conversations, &it, NULL, &value))
-        stop_waiting(value);
+    while (mw_map_next(&d->conversations, &it, NULL, &value)) {
+        struct gw_conversation *c = value;
+
+        stop_waiting(c);
+        mw_timer_free(take_ptr(c->timer));
+    }
     store_skips(d);
 }
 

@@ -228,6 +228,73 @@ static void gives_up_after_three_deaths(void **state)
     assert_int_equal(f->starts, 2);
 }
 
+static bool take_wait(const struct mw_task *t, void *userdata)
+{
+    *(int64_t *)userdata = t->not_before - t->updated_at;
+    assert_int_equal(t->failures, 1);
+    assert_string_equal(t->error, "it failed");
+    return false;
+}
+
+static void tries_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t wait = 0;
+
+    f->config = "bots:\n"
+                "  - name: b\n"
+                "    endpoint: http://127.0.0.1:%d\n"
+                "    bot_token: t\n"
+                "    allowed_users: '*'\n"
+                "    mention_only: false\n"
+                "    handler: h\n"
+                "handlers:\n"
+                "  h: {type: command, command: [/bin/true], attempts: 2}\n"
+                "daemon:\n"
+                "  database: %s/state.db\n"
+                "  socket: %s/socket\n";
+    gateway_start(f);
+    say(f, "p1", "", "fail");
+    WAIT_FOR(f, f->starts == 1);
+    say(f, "p2", "p1", "say next");
+    say(f, "p3", "", "say other");
+    WAIT_FOR(f, outbox_count(f, MW_OUTBOX_SENT) == 1);
+    assert_string_equal(f->started, "fail say other");
+    assert_string_equal(server_messages(f->s), "other");
+    /* The wait is in the store, so a restart does not cut it short. */
+    gateway_stop(f, 1000);
+    gateway_start(f);
+    assert_int_equal(mw_store_tasks(gw_store(f->gw), "b", MW_TASK_PENDING, 0, 1, take_wait, &wait),
+                     0);
+    assert_in_range(wait, 1, 2000);
+    WAIT_FOR(f, outbox_count(f, MW_OUTBOX_SENT) == 2);
+    assert_string_equal(f->started, "fail say other fail say next");
+    assert_int_equal(task_count(f, MW_TASK_FAILED), 1);
+    assert_int_equal(task_count(f, MW_TASK_PENDING), 0);
+}
+
+static void deaths_and_failures_count_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_tx *tx;
+
+    gateway_start(f);
+    say(f, "p1", "", "hang");
+    WAIT_FOR(f, f->running == 1);
+    gateway_stop(f, 0);
+    gateway_start(f);
+    WAIT_FOR(f, f->running == 1);
+    tx = mw_tx_new(gw_store(f->gw));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(mw_tx_task_start(tx, 1) | mw_tx_task_again(tx, 1, 0, "it failed"), 0);
+    server_commit(f->s, tx);
+    gateway_stop(f, 0);
+    gateway_start(f);
+    WAIT_FOR(f, f->starts == 3);
+    handler_end(f, "hang", GW_HANDLER_ANSWERED, "at last");
+    WAIT_FOR(f, outbox_count(f, MW_OUTBOX_SENT) == 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -240,6 +307,8 @@ int main(void)
         TEST(goes_on_after_a_restart),
         TEST(waits_for_the_end_of_a_run),
         TEST(gives_up_after_three_deaths),
+        TEST(tries_again),
+        TEST(deaths_and_failures_count_apart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
