@@ -41,6 +41,7 @@ struct mw_stream {
     bool freed;
     bool paused;
     bool stopping;             /* mw_stream_shutdown was called */
+    bool ended;                /* the peer ended its side, and the owner goes on */
     bool kicked;               /* serve in the next round of the loop, whatever the socket says */
     int read_wait, write_wait; /* events that the last read and the last write wait for */
     int fd;
@@ -156,7 +157,10 @@ static void update(struct mw_stream *s)
         return;
     if (!s->broken.code && (s->state != S_OPEN || mw_stream_queued(s)))
         events |= s->write_wait;
-    if (!s->broken.code && (s->state != S_OPEN || !s->paused))
+    /* Of a peer that ended its side only the hang-up is awaited, which comes with any event. */
+    if (s->state == S_OPEN && s->ended)
+        events |= UV_PRIORITIZED;
+    else if (!s->broken.code && (s->state != S_OPEN || !s->paused))
         events |= s->read_wait;
     if (s->watch)
         r = mw_watch_set(s->watch, events);
@@ -278,6 +282,11 @@ static void read_some(struct mw_stream *s)
 
         if (n == -EAGAIN)
             return;
+        if (n == 0 && !s->ssl && s->ops->on_end) {
+            s->ended = true;
+            s->ops->on_end(s, s->userdata);
+            return;
+        }
         if (n <= 0) {
             finish(s, MW_STAGE_OPEN, &err);
             return;
@@ -385,7 +394,7 @@ static void serve(struct mw_stream *s)
     case S_OPEN:
         if (!s->broken.code)
             flush(s);
-        if (s->state == S_OPEN && !s->paused)
+        if (s->state == S_OPEN && !s->paused && !s->ended)
             read_some(s); /* also when writing failed: the peer may have said why */
         if (s->state == S_OPEN && s->broken.code)
             finish(s, MW_STAGE_OPEN, &none);
@@ -411,6 +420,8 @@ static void on_watch(int status, int events, void *userdata)
         getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &code, &len);
         code = code ? code : ECONNRESET;
         mw_error_set(&err, -code, "the connection to %s failed: %s", s->name, strerror(code));
+        finish(s, MW_STAGE_OPEN, &err);
+    } else if (s->state == S_OPEN && s->ended && events & UV_PRIORITIZED) {
         finish(s, MW_STAGE_OPEN, &err);
     } else {
         serve(s);

@@ -50,6 +50,10 @@ struct mw_stream_ops {
     void (*on_data)(struct mw_stream *s, const char *data, size_t len, void *userdata);
     /* The write queue ran empty after it held something. May be NULL. */
     void (*on_drain)(struct mw_stream *s, void *userdata);
+    /* The peer ended its side and may still read: the owner writes what is left and ends with
+     * mw_stream_shutdown; on_close comes when the peer is gone altogether. Never with TLS. NULL =
+     * an end by the peer is the end of the stream. */
+    void (*on_end)(struct mw_stream *s, void *userdata);
     /* The stream ended: err->code == 0 is an orderly end by the peer. Comes once, nothing comes
      * after it; the owner still has to free the stream. `stage` tells how far it had come. */
     void (*on_close)(struct mw_stream *s, enum mw_stream_stage stage, const struct mw_error *err,

@@ -19,7 +19,7 @@ struct fixture {
     struct test_server server;
     struct mw_stream_params params;
     struct mw_stream *stream;
-    unsigned opened, drained, closed;
+    unsigned opened, drained, ended, closed;
     struct mw_buf data;
     enum mw_stream_stage stage;
     int code;
@@ -76,7 +76,19 @@ static void on_close(struct mw_stream *s, enum mw_stream_stage stage, const stru
     uv_stop(&f->loop.uv);
 }
 
-static const struct mw_stream_ops ops = {on_open, on_data, on_drain, on_close};
+static const struct mw_stream_ops ops = {
+    .on_open = on_open, .on_data = on_data, .on_drain = on_drain, .on_close = on_close};
+
+static void on_end(struct mw_stream *s, void *userdata)
+{
+    struct fixture *f = userdata;
+
+    f->ended++;
+    uv_stop(&f->loop.uv);
+}
+
+static const struct mw_stream_ops half_ops = {
+    .on_data = on_data, .on_end = on_end, .on_close = on_close};
 
 static int setup(void **state)
 {
@@ -306,13 +318,18 @@ static void test_free_while_connecting(void **state)
 }
 
 /* Both ends of a pair as streams would do; the test holds the other end as a descriptor. */
-static int pair_up(struct fixture *f, size_t write_limit)
+static int pair_up_with(struct fixture *f, const struct mw_stream_ops *with, size_t write_limit)
 {
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    assert_int_equal(mw_stream_from_fd(&f->loop.uv, fds[0], &ops, f, write_limit, &f->stream), 0);
+    assert_int_equal(mw_stream_from_fd(&f->loop.uv, fds[0], with, f, write_limit, &f->stream), 0);
     return fds[1];
+}
+
+static int pair_up(struct fixture *f, size_t write_limit)
+{
+    return pair_up_with(f, &ops, write_limit);
 }
 
 static void test_free_in_data(void **state)
@@ -392,6 +409,45 @@ static void test_shutdown_flushes(void **state)
     if (!f->closed)
         test_loop_run(&f->loop);
     assert_closed(f, MW_STAGE_OPEN, 0, "");
+}
+
+/* The peer ends its side, reads what comes, and then goes. */
+static void test_half_closed(void **state)
+{
+    struct fixture *f = *state;
+    int peer = pair_up_with(f, &half_ops, 0);
+    char got[8] = {0};
+
+    assert_int_equal(write(peer, "ask", 3), 3);
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    test_loop_run(&f->loop);
+    assert_int_equal(f->ended, 1);
+    assert_string_equal(mw_buf_str(&f->data), "ask");
+    /* Nothing is asked of the socket meanwhile. */
+    for (int i = 0; i < 5; i++)
+        uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(f->ended + f->closed, 1);
+    assert_int_equal(mw_stream_write(f->stream, "answer", 6), 0);
+    assert_int_equal(recv(peer, got, sizeof(got), 0), 6);
+    assert_string_equal(got, "answer");
+    close(peer);
+    test_loop_run(&f->loop);
+    assert_closed(f, MW_STAGE_OPEN, 0, "");
+}
+
+static void test_half_closed_then_shutdown(void **state)
+{
+    struct fixture *f = *state;
+    int peer = pair_up_with(f, &half_ops, 0);
+    char c;
+
+    assert_int_equal(shutdown(peer, SHUT_WR), 0);
+    test_loop_run(&f->loop);
+    mw_stream_shutdown(f->stream);
+    test_loop_run(&f->loop);
+    assert_closed(f, MW_STAGE_OPEN, 0, "");
+    assert_int_equal(recv(peer, &c, 1, 0), 0);
+    close(peer);
 }
 
 /* A peer that does not end its side is waited for only so long. */
@@ -556,6 +612,8 @@ int main(void)
         TEST(test_write_limit_and_drain),
         TEST(test_write_to_a_closed_peer),
         TEST(test_shutdown_flushes),
+        TEST(test_half_closed),
+        TEST(test_half_closed_then_shutdown),
         TEST(test_shutdown_with_a_silent_peer),
         TEST(test_abort),
         TEST(test_pause),

@@ -127,7 +127,8 @@ static void on_close(struct mw_stream *s, enum mw_stream_stage stage, const stru
     uv_stop(&f->loop.uv);
 }
 
-static const struct mw_stream_ops ops = {on_open, on_data, NULL, on_close};
+static const struct mw_stream_ops ops = {
+    .on_open = on_open, .on_data = on_data, .on_close = on_close};
 
 static int setup(void **state)
 {

@@ -556,8 +556,12 @@ static void on_stream_close(struct mw_stream *s, enum mw_stream_stage stage,
     leave(ws);
 }
 
-static const struct mw_stream_ops stream_ops = {on_stream_open, on_stream_data, on_stream_drain,
-                                                on_stream_close};
+static const struct mw_stream_ops stream_ops = {
+    .on_open = on_stream_open,
+    .on_data = on_stream_data,
+    .on_drain = on_stream_drain,
+    .on_close = on_stream_close,
+};
 
 static void time_out(struct mw_ws *ws, const char *what, int64_t after_ms)
 {

@@ -44,6 +44,7 @@ struct rpc_conn {
     unsigned n_subs;
     int64_t last_sub; /* number of the newest subscription */
     bool paused;      /* the stream is not read */
+    bool ended;       /* the client sends no more; ends once it has all its answers */
     bool last_line;   /* what follows is not read any more; ends once all is written */
     bool dead;        /* freed in the next round of the loop, never from within a call */
     bool working;     /* its lines are being handled */

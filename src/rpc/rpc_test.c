@@ -556,6 +556,38 @@ static void test_client_goes(void **state)
     expect_part(f, "\"result\"");
 }
 
+/* `echo ... | socat` ends its side at once, with or without a newline. */
+static void test_client_says_no_more(void **state)
+{
+    struct fixture *f = *state;
+
+    say_to(f, f->fd,
+           "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"send\",\"params\":{\"channel\":\"town\","
+           "\"text\":\"Hello\"}}");
+    assert_int_equal(shutdown(f->fd, SHUT_WR), 0);
+    settle(f);
+    assert_int_equal(f->gw.sends, 1);
+    send_ends(&f->gw, GW_OK, "{\"post_id\":\"p\"}");
+    expect(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"post_id\":\"p\"}}");
+    assert_null(hear(f));
+}
+
+/* A subscription goes on until the client is gone. */
+static void test_subscriber_says_no_more(void **state)
+{
+    struct fixture *f = *state;
+
+    say(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stream\",\"params\":{\"credit\":5}}");
+    expect_part(f, "\"subscription\":1");
+    assert_int_equal(shutdown(f->fd, SHUT_WR), 0);
+    settle(f);
+    assert_non_null(f->gw.consumer);
+    close(f->fd);
+    settle(f);
+    assert_null(f->gw.consumer);
+    f->fd = connect_to(f->path);
+}
+
 static void test_line_limit(void **state)
 {
     struct fixture *f = *state;
@@ -754,6 +786,8 @@ int main(void)
         TEST(test_send),
         TEST(test_request_limit),
         TEST(test_client_goes),
+        TEST(test_client_says_no_more),
+        TEST(test_subscriber_says_no_more),
         TEST(test_line_limit),
         TEST(test_client_limit),
         TEST(test_history),

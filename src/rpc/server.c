@@ -303,6 +303,8 @@ static void conn_work(struct rpc_conn *conn)
         else if (!pause && conn->paused)
             mw_stream_resume(conn->stream);
         conn->paused = pause;
+        if (conn->ended && !conn->in.len && !conn->n_calls && !conn->n_subs)
+            mw_stream_shutdown(conn->stream);
     }
     conn->working = false;
 }
@@ -312,6 +314,18 @@ static void on_data(struct mw_stream *stream, const char *data, size_t len, void
     struct rpc_conn *conn = userdata;
 
     if (mw_buf_append(&conn->in, data, len) < 0)
+        rpc_conn_kill(conn);
+    else
+        conn_work(conn);
+}
+
+/* As `echo ... | socat` does: the answers are still wanted. */
+static void on_end(struct mw_stream *stream, void *userdata)
+{
+    struct rpc_conn *conn = userdata;
+
+    conn->ended = true;
+    if (conn->in.len && mw_buf_putc(&conn->in, '\n') < 0)
         rpc_conn_kill(conn);
     else
         conn_work(conn);
@@ -334,6 +348,7 @@ static void on_close(struct mw_stream *stream, enum mw_stream_stage stage,
 static const struct mw_stream_ops stream_ops = {
     .on_data = on_data,
     .on_drain = on_drain,
+    .on_end = on_end,
     .on_close = on_close,
 };
 
