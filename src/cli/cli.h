@@ -39,7 +39,9 @@ struct cli {
 
 struct cli_verb {
     const char *name;
-    const char *args; /* "POST"; NULL = none */
+    const char *args;  /* "POST"; NULL = none */
+    const char *words; /* for completion: what the first argument may be; NULL = anything */
+    bool files;        /* for completion: the arguments are files */
     int min_args, max_args;
     const char *summary;             /* half a sentence for the list of verbs */
     const char *doc;                 /* paragraphs for its own help */
@@ -77,6 +79,11 @@ int cli_main(int argc, char **argv);
 /* The verb's own options and the common ones, allocated; NULL when memory ran out. */
 struct mw_option *cli_merge_options(const struct cli_verb *v);
 int cli_write_help(struct mw_buf *b, const struct cli_verb *v, unsigned width); /* NULL = all */
+
+/* What completes command lines in a shell, from the tables. Returns 0, 1 (unknown shell) or
+ * -ENOMEM.
+ */
+int cli_write_completion(struct mw_buf *b, const char *shell);
 
 /* Prints "matterwire: sentence" to standard error and returns `code`. */
 int cli_error(int code, const char *fmt, ...) MW_PRINTF(2, 3);
@@ -118,6 +125,7 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_check(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_reload(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_rpc(struct cli *cli, const void *options, int argc, char **argv);
+int cli_run_completion(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_version(struct cli *cli, const void *options, int argc, char **argv);
 int cli_run_help(struct cli *cli, const void *options, int argc, char **argv);
 

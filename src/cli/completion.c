@@ -1,10 +1,9 @@
 /*
- * Shell completion. The scripts are made from the tables and know the verbs, their options and the
+ * `completion`. The scripts are made from the tables and know the verbs, their options and the
  * values that are known beforehand; bots' names they ask the daemon for.
  */
 #include "base/str.h"
 #include "cli/cli.h"
-#include "cli/docs.h"
 
 #define BOTS_COMMAND                                                                               \
     "matterwire bots --json 2>/dev/null | grep -o '\"name\":\"[^\"]*\",\"type\"' | cut -d'\"' -f4"
@@ -42,9 +41,9 @@ static void write_bash_values(struct mw_buf *b, const struct mw_option *table, c
     }
 }
 
-int docs_completion_bash(struct mw_buf *b)
+static int write_bash(struct mw_buf *b)
 {
-    mw_buf_puts(b, "# bash completion for matterwire, made by `matterwire docs completion bash`\n"
+    mw_buf_puts(b, "# bash completion for matterwire, made by `matterwire completion bash`\n"
                    "_matterwire() {\n"
                    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} "
                    "verb= i\n"
@@ -73,11 +72,17 @@ int docs_completion_bash(struct mw_buf *b)
     for (size_t i = 0; i < cli_verb_count(); i++) {
         const struct cli_verb *v = cli_verb_at(i);
 
-        if (v->hidden || !v->options)
+        if (v->hidden || (!v->options && !v->words && !v->files))
             continue;
         mw_buf_printf(b, "    %s) words=\"", v->name);
         write_option_words(b, v->options);
-        mw_buf_puts(b, "\" ;;\n");
+        mw_buf_putc(b, '"');
+        if (v->words)
+            mw_buf_printf(b, "; ((COMP_CWORD == i + 1)) && words=\"%s\"", v->words);
+        if (v->files)
+            mw_buf_puts(b,
+                        "; [[ $cur == -* ]] || { COMPREPLY=($(compgen -f -- \"$cur\")); return; }");
+        mw_buf_puts(b, " ;;\n");
     }
     mw_buf_puts(b, "    esac\n    [[ $cur == -* ]] && words+=\"");
     write_option_words(b, cli_common_options);
@@ -132,10 +137,10 @@ static void write_zsh_options(struct mw_buf *b, const struct mw_option *table)
     }
 }
 
-int docs_completion_zsh(struct mw_buf *b)
+static int write_zsh(struct mw_buf *b)
 {
     mw_buf_puts(b, "#compdef matterwire\n"
-                   "# made by `matterwire docs completion zsh`\n"
+                   "# made by `matterwire completion zsh`\n"
                    "_matterwire_bots() {\n"
                    "    compadd -- ${(f)\"$(" BOTS_COMMAND ")\"}\n"
                    "}\n"
@@ -166,6 +171,10 @@ int docs_completion_zsh(struct mw_buf *b)
         mw_buf_printf(b, "    %s) _arguments", cli_verb_at(i)->name);
         write_zsh_options(b, cli_verb_at(i)->options);
         write_zsh_options(b, cli_common_options);
+        if (cli_verb_at(i)->words)
+            mw_buf_printf(b, " '1: :(%s)'", cli_verb_at(i)->words);
+        if (cli_verb_at(i)->files)
+            mw_buf_puts(b, " '*:file:_files'");
         mw_buf_puts(b, " ;;\n");
     }
     return mw_buf_puts(b, "    esac\n}\n_matterwire \"$@\"\n");
@@ -194,9 +203,9 @@ static void write_fish_options(struct mw_buf *b, const struct mw_option *table, 
     }
 }
 
-int docs_completion_fish(struct mw_buf *b)
+static int write_fish(struct mw_buf *b)
 {
-    mw_buf_puts(b, "# fish completion for matterwire, made by `matterwire docs completion fish`\n"
+    mw_buf_puts(b, "# fish completion for matterwire, made by `matterwire completion fish`\n"
                    "function __matterwire_bots\n    " BOTS_COMMAND "\nend\n"
                    "complete -c matterwire -f\n");
     for (size_t i = 0; i < cli_verb_count(); i++) {
@@ -208,8 +217,47 @@ int docs_completion_fish(struct mw_buf *b)
         mw_buf_puts(b, "'\n");
     }
     write_fish_options(b, cli_common_options, NULL);
-    for (size_t i = 0; i < cli_verb_count(); i++)
-        if (!cli_verb_at(i)->hidden)
-            write_fish_options(b, cli_verb_at(i)->options, cli_verb_at(i)->name);
+    for (size_t i = 0; i < cli_verb_count(); i++) {
+        const struct cli_verb *v = cli_verb_at(i);
+
+        if (v->hidden)
+            continue;
+        write_fish_options(b, v->options, v->name);
+        if (v->words)
+            mw_buf_printf(b, "complete -c matterwire -n '__fish_seen_subcommand_from %s' -a '%s'\n",
+                          v->name, v->words);
+        if (v->files)
+            mw_buf_printf(b, "complete -c matterwire -n '__fish_seen_subcommand_from %s' -F\n",
+                          v->name);
+    }
     return mw_buf_error(b);
+}
+
+int cli_write_completion(struct mw_buf *b, const char *shell)
+{
+    static const struct {
+        const char *shell;
+        int (*write)(struct mw_buf *b);
+    } rows[] = {{"bash", write_bash}, {"zsh", write_zsh}, {"fish", write_fish}};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].shell, shell) == 0)
+            return rows[i].write(b);
+    return 1;
+}
+
+int cli_run_completion(struct cli *cli, const void *options, int argc, char **argv)
+{
+    MW_AUTOBUF b = {0};
+    int r;
+
+    mw_buf_init(&b, 0);
+    r = cli_write_completion(&b, argv[0]);
+    if (r < 0)
+        return cli_no_memory();
+    if (r > 0)
+        return cli_error(CLI_USAGE,
+                         "there is no completion for \"%s\": there is bash, zsh and fish", argv[0]);
+    fputs(mw_buf_str(&b), stdout);
+    return cli_flush(CLI_DONE);
 }

@@ -17,9 +17,6 @@ static const struct page {
     {"man", "matterwire.1", docs_man_matterwire},
     {"man", "matterwired.8", docs_man_matterwired},
     {"man", "matterwire.yaml.5", docs_man_config},
-    {"completion", "bash", docs_completion_bash},
-    {"completion", "zsh", docs_completion_zsh},
-    {"completion", "fish", docs_completion_fish},
 };
 
 int cli_run_docs(struct cli *cli, const void *options, int argc, char **argv)

@@ -12,8 +12,4 @@ int docs_man_matterwired(struct mw_buf *b); /* matterwired.8 */
 int docs_man_matterwire(struct mw_buf *b);  /* matterwire.1 */
 int docs_man_config(struct mw_buf *b);      /* matterwire.yaml.5 */
 
-int docs_completion_bash(struct mw_buf *b);
-int docs_completion_zsh(struct mw_buf *b);
-int docs_completion_fish(struct mw_buf *b);
-
 #endif

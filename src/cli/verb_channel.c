@@ -211,6 +211,7 @@ static const struct cli_verb verbs[] = {
      .run = run_channels},
     {.name = "channel",
      .args = "ACTION CHANNEL [TEXT | USER...]",
+     .words = "create join leave invite kick topic purpose archive",
      .min_args = 2,
      .max_args = 100,
      .summary = "create, join, leave, invite to, kick from, describe, archive a channel",

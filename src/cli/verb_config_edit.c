@@ -303,6 +303,7 @@ static const struct mw_option options[] = {
 static const struct cli_verb verbs[] = {
     {.name = "config",
      .args = "ACTION [KEY VALUE | NAME]",
+     .words = "list set add-bot remove-bot",
      .min_args = 1,
      .max_args = 3,
      .summary = "show and change the configuration file",

@@ -191,6 +191,7 @@ static const struct mw_option download_options[] = {
 static const struct cli_verb verbs[] = {
     {.name = "upload",
      .args = "FILE...",
+     .files = true,
      .min_args = 1,
      .max_args = 100,
      .summary = "upload files without posting them, and print their ids",

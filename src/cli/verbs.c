@@ -106,6 +106,18 @@ static const struct cli_verb setup_verbs[] = {
      .examples = "  matterwire rpc rpc.methods\n"
                  "  matterwire rpc send '{\"channel\":\"town-square\",\"text\":\"Hello\"}'\n",
      .run = cli_run_rpc},
+    {.name = "completion",
+     .args = "bash|zsh|fish",
+     .words = "bash zsh fish",
+     .min_args = 1,
+     .max_args = 1,
+     .summary = "print what completes command lines in a shell",
+     .doc = "Prints the completion of verbs, options, values and bots' names for a shell. Packages "
+            "install it; without one, read it in the shell's start file.",
+     .examples = "  source <(matterwire completion bash)\n"
+                 "  matterwire completion zsh > ~/.zfunc/_matterwire\n"
+                 "  matterwire completion fish > ~/.config/fish/completions/matterwire.fish\n",
+     .run = cli_run_completion},
     {.name = "version",
      .summary = "print the version",
      .doc = "Prints the version of this program.",
@@ -122,7 +134,7 @@ static const struct cli_verb setup_verbs[] = {
      .summary = "print a generated page",
      .doc = "Prints what is made from the tables in the code: the pages of the handbook "
             "(`matterwire docs` lists them), `docs man matterwire.1`, `docs man "
-            "matterwire.yaml.5`, `docs completion bash|zsh|fish`.",
+            "matterwire.yaml.5`.",
      .hidden = true,
      .run = cli_run_docs},
 };
