@@ -150,6 +150,8 @@ static void write_key(struct mw_buf *b, const struct gw_key *k)
         mw_buf_printf(b, ", \\fB%s_file\\fR", k->name);
     mw_buf_putc(b, '\n');
     write_text(b, k->doc);
+    if (k->only)
+        mw_buf_printf(b, "For the types: %s.\n", k->only);
     if (k->choices && strchr(k->choices, ' '))
         mw_buf_printf(b, "One of: %s.\n", k->choices);
     if (k->required) {

@@ -65,6 +65,8 @@ static void write_key(struct mw_buf *b, const struct gw_key *k)
     else
         mw_buf_puts(b, "none");
     mw_buf_puts(b, " | ");
+    if (k->only)
+        mw_buf_printf(b, "(Types: %s.) ", k->only);
     write_cell(b, k->doc);
     if (k->choices && strchr(k->choices, ' '))
         write_choices(b, k->choices);

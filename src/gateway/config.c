@@ -108,12 +108,32 @@ static bool key_equal(const struct gw_key *key, const void *a, const void *b)
     return false;
 }
 
+/* Lists of structs; of named ones the name, which is no row, counts too. */
+static bool items_equal(const struct gw_key *key, const char *a, const char *b)
+{
+    size_t n = *(const size_t *)(a + key->count_offset), size = key->section->size;
+    const char *x = *(char *const *)(a + key->offset), *y = *(char *const *)(b + key->offset);
+
+    if (n != *(const size_t *)(b + key->count_offset))
+        return false;
+    for (size_t i = 0; i < n; i++, x += size, y += size) {
+        if ((key->type == GW_KEY_NAMED && !mw_streq(*(char *const *)x, *(char *const *)y)) ||
+            !gw_section_equal(key->section, x, y))
+            return false;
+    }
+    return true;
+}
+
 bool gw_section_equal(const struct gw_section *s, const void *a, const void *b)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (!key_equal(&s->keys[i], (const char *)a + s->keys[i].offset,
-                       (const char *)b + s->keys[i].offset))
+    for (size_t i = 0; i < s->n; i++) {
+        const struct gw_key *key = &s->keys[i];
+        bool items = key->type == GW_KEY_ITEMS || key->type == GW_KEY_NAMED;
+
+        if (!(items ? items_equal(key, a, b)
+                    : key_equal(key, (const char *)a + key->offset, (const char *)b + key->offset)))
             return false;
+    }
     return true;
 }
 
@@ -135,9 +155,15 @@ bool gw_handler_config_equal(const struct gw_handler_config *a, const struct gw_
     return mw_streq(a->name, b->name) && gw_section_equal(section_of("handlers"), a, b);
 }
 
+struct gw_config *gw_config_ref(struct gw_config *c)
+{
+    c->refs++;
+    return c;
+}
+
 void gw_config_free(struct gw_config *c)
 {
-    if (!c)
+    if (!c || --c->refs)
         return;
     gw_section_deinit(&gw_config_schema, c);
     free(c->path);
@@ -365,6 +391,7 @@ int gw_config_parse(const char *path, const char *text, size_t len, struct gw_co
 
     if (!config)
         return -ENOMEM;
+    config->refs = 1;
     r = binder_init(&b, path, &found);
     if (r == 0 && !(config->path = strdup(path)))
         r = -ENOMEM;

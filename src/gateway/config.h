@@ -38,9 +38,31 @@ struct gw_bot_config {
     int64_t timeout_ms;
 };
 
+enum gw_output { GW_OUTPUT_MARKDOWN, GW_OUTPUT_JSON };
+enum gw_http_format { GW_HTTP_EVENT, GW_HTTP_OUTGOING_WEBHOOK };
+enum gw_approval { GW_APPROVAL_ASK, GW_APPROVAL_REJECT, GW_APPROVAL_APPROVE };
+
+/* A command that a model may call. */
+struct gw_tool_config {
+    char *name, *description;
+    char *parameters; /* JSON Schema, checked to be a JSON object; NULL = no parameters */
+    struct gw_strings command;
+    int64_t timeout_ms;
+};
+
+/* An MCP server that is handed to an agent. */
+struct gw_mcp_server_config {
+    char *name;
+    struct gw_strings command; /* either this ... */
+    struct gw_strings env;
+    char *url;                 /* ... or this */
+    struct gw_strings headers; /* "Name=value" */
+};
+
+/* Which keys go with which type: config_handlers.c. */
 struct gw_handler_config {
     char *name;
-    char *type; /* "command" */
+    char *type;
     struct gw_strings command;
     int64_t timeout_ms;
     struct gw_strings env;         /* "NAME=value" */
@@ -48,6 +70,28 @@ struct gw_handler_config {
     char *workdir;                 /* absolute */
     unsigned concurrency;
     unsigned attempts; /* of an event; 1 = a failure is final */
+    int output;        /* enum gw_output */
+
+    char *url;
+    int format; /* enum gw_http_format */
+    char *secret;
+    char *api_key;
+    struct gw_strings headers; /* "Name=value" */
+    struct mw_tls_params tls;
+    char *proxy;
+
+    char *model, *system;
+    unsigned history_tokens, max_tokens;
+    struct gw_tool_config *tools;
+    size_t n_tools;
+
+    struct gw_mcp_server_config *mcp_servers;
+    size_t n_mcp_servers;
+    int approval; /* enum gw_approval */
+    int64_t approval_timeout_ms;
+
+    char *script; /* absolute */
+    unsigned memory_mb;
 };
 
 /* What the journal keeps; 0 = see the schema. */
@@ -66,6 +110,7 @@ struct gw_daemon_config {
 };
 
 struct gw_config {
+    unsigned refs; /* see gw_config_ref */
     char *path;
     struct gw_bot_config *bots;
     size_t n_bots;
@@ -95,6 +140,8 @@ int gw_config_load(const char *path, struct gw_config **ret, struct gw_problems 
  */
 int gw_config_parse(const char *path, const char *text, size_t len, struct gw_config **ret,
                     struct gw_problems *problems);
+/* What refers to a part of a config keeps the whole: one more gw_config_free is needed. */
+struct gw_config *gw_config_ref(struct gw_config *c);
 void gw_config_free(struct gw_config *c);
 
 /* Only where the daemon's socket is, whatever else may be wrong with the file: the command line has

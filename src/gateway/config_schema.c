@@ -10,8 +10,8 @@
 
 /* ---- Rules that span keys ---- */
 
-static const struct gw_slot *slot_of(const struct gw_section *s, const struct gw_slot *slots,
-                                     const char *name)
+const struct gw_slot *gw_slot_of(const struct gw_section *s, const struct gw_slot *slots,
+                                 const char *name)
 {
     for (size_t i = 0; i < s->n; i++)
         if (strcmp(s->keys[i].name, name) == 0)
@@ -19,8 +19,7 @@ static const struct gw_slot *slot_of(const struct gw_section *s, const struct gw
     return NULL;
 }
 
-/* Names of bots and handlers show up in file names, logs and on command lines. */
-static void check_name(struct gw_binder *b, struct gw_mark at, const char *what, const char *name)
+void gw_check_name(struct gw_binder *b, struct gw_mark at, const char *what, const char *name)
 {
     bool good = name[0] && strlen(name) <= 64 && name[0] != '-' && name[0] != '.';
 
@@ -53,18 +52,18 @@ static void check_users(struct gw_binder *b, const struct gw_slot *slot,
     }
 }
 
-static const struct gw_section bot_section, handler_section, daemon_section;
+static const struct gw_section bot_section, daemon_section;
 
 static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *target)
 {
     struct gw_bot_config *bot = target;
-    const struct gw_slot *name = slot_of(&bot_section, slots, "name");
-    const struct gw_slot *token = slot_of(&bot_section, slots, "bot_token");
-    const struct gw_slot *login = slot_of(&bot_section, slots, "login");
-    const struct gw_slot *password = slot_of(&bot_section, slots, "password");
+    const struct gw_slot *name = gw_slot_of(&bot_section, slots, "name");
+    const struct gw_slot *token = gw_slot_of(&bot_section, slots, "bot_token");
+    const struct gw_slot *login = gw_slot_of(&bot_section, slots, "login");
+    const struct gw_slot *password = gw_slot_of(&bot_section, slots, "password");
 
     if (bot->name)
-        check_name(b, name->value, "bot", bot->name);
+        gw_check_name(b, name->value, "bot", bot->name);
     if (token->present && (login->present || password->present))
         gw_problem_add(b, login->present ? login->key : password->key,
                        "a bot signs in either by bot_token or by login and password, not by both");
@@ -75,41 +74,17 @@ static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *ta
     else if (!token->present && !login->present && !token->misspelt && !login->misspelt)
         gw_problem_add(b, b->section,
                        "the bot has no bot_token (or bot_token_file, or login and password)");
-    check_users(b, slot_of(&bot_section, slots, "allowed_users"), &bot->allowed_users);
+    check_users(b, gw_slot_of(&bot_section, slots, "allowed_users"), &bot->allowed_users);
     if (bot->tls.key_file && !bot->tls.cert_file)
-        gw_problem_add(b, slot_of(&bot_section, slots, "tls")->key,
+        gw_problem_add(b, gw_slot_of(&bot_section, slots, "tls")->key,
                        "tls.key_file needs a tls.cert_file beside it");
-}
-
-static void check_handler(struct gw_binder *b, const struct gw_slot *slots, void *target)
-{
-    struct gw_handler_config *h = target;
-
-    check_name(b, b->section, "handler", h->name);
-    if (h->command.n && h->command.items[0][0] && strchr(h->command.items[0], '/')) {
-        char *path = gw_absolute_path(b, h->command.items[0]);
-
-        if (path) {
-            free(h->command.items[0]);
-            h->command.items[0] = path;
-        }
-    }
-    if (!h->workdir)
-        h->workdir = gw_absolute_path(b, ".");
-    for (size_t i = 0; i < h->env_inherit.n; i++) {
-        const char *name = h->env_inherit.items[i];
-
-        if (strchr(name, '='))
-            gw_problem_add(b, gw_item_mark(slot_of(&handler_section, slots, "env_inherit"), i),
-                           "env_inherit takes names of variables, not \"%s\"", name);
-    }
 }
 
 static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void *target)
 {
     struct gw_daemon_config *d = target;
-    const struct gw_slot *socket = slot_of(&daemon_section, slots, "socket");
-    const struct gw_slot *database = slot_of(&daemon_section, slots, "database");
+    const struct gw_slot *socket = gw_slot_of(&daemon_section, slots, "socket");
+    const struct gw_slot *database = gw_slot_of(&daemon_section, slots, "database");
     char *path = NULL;
 
     for (size_t i = 0; i < d->attach_roots.n; i++) {
@@ -175,7 +150,7 @@ static void unknown_handler(struct gw_binder *b, struct gw_mark at, const struct
 static void check_file(struct gw_binder *b, const struct gw_slot *slots, void *target)
 {
     struct gw_config *c = target;
-    const struct gw_slot *bots = slot_of(&gw_config_schema, slots, "bots");
+    const struct gw_slot *bots = gw_slot_of(&gw_config_schema, slots, "bots");
 
     if (bots->node && c->n_bots == 0 && fy_node_is_sequence(bots->node))
         gw_problem_add(b, bots->key, "`bots` is empty: it needs at least one bot");
@@ -200,30 +175,24 @@ static void check_file(struct gw_binder *b, const struct gw_slot *slots, void *t
 
 /* ---- The tables ---- */
 
-#define KEY(struct_, member_, type_, ...)                                                          \
-    {                                                                                              \
-        .name = #member_, .type = (type_), .offset = offsetof(struct struct_, member_),            \
-        ##__VA_ARGS__                                                                              \
-    }
-
 static const struct gw_key tls_keys[] = {
-    KEY(mw_tls_params, ca_file, GW_KEY_PATH, .must_read = true, .fallback_doc = "the system's",
-        .doc = "Certificates (PEM) to trust instead of the system's.",
-        .example = "/etc/ssl/company-ca.pem"),
-    KEY(mw_tls_params, cert_file, GW_KEY_PATH, .must_read = true,
-        .doc = "Client certificate chain (PEM), for servers that ask for one.",
-        .example = "client.pem"),
-    KEY(mw_tls_params, key_file, GW_KEY_PATH, .must_read = true, .private = true,
-        .fallback_doc = "in cert_file",
-        .doc = "Private key (PEM) of the client certificate. The rules for secret files apply.",
-        .example = "client.key"),
-    KEY(mw_tls_params, insecure, GW_KEY_BOOL, .fallback = "false",
-        .doc = "Accept any certificate. Whoever sits between can then read the token: only for "
-               "trying things out. Every start logs a warning.",
-        .example = "true"),
+    GW_KEY(mw_tls_params, ca_file, GW_KEY_PATH, .must_read = true, .fallback_doc = "the system's",
+           .doc = "Certificates (PEM) to trust instead of the system's.",
+           .example = "/etc/ssl/company-ca.pem"),
+    GW_KEY(mw_tls_params, cert_file, GW_KEY_PATH, .must_read = true,
+           .doc = "Client certificate chain (PEM), for servers that ask for one.",
+           .example = "client.pem"),
+    GW_KEY(mw_tls_params, key_file, GW_KEY_PATH, .must_read = true, .private = true,
+           .fallback_doc = "in cert_file",
+           .doc = "Private key (PEM) of the client certificate. The rules for secret files apply.",
+           .example = "client.key"),
+    GW_KEY(mw_tls_params, insecure, GW_KEY_BOOL, .fallback = "false",
+           .doc = "Accept any certificate. Whoever sits between can then read the token: only for "
+                  "trying things out. Every start logs a warning.",
+           .example = "true"),
 };
 
-static const struct gw_section tls_section = {
+const struct gw_section gw_tls_section = {
     .name = "tls",
     .doc = "How a bot checks its server's certificate and shows its own.",
     .keys = tls_keys,
@@ -232,34 +201,36 @@ static const struct gw_section tls_section = {
 };
 
 static const struct gw_key bot_keys[] = {
-    KEY(gw_bot_config, name, GW_KEY_TEXT, .required = true,
-        .doc = "Our name of the bot, for the command line, logs and the journal. Letters, digits, "
+    GW_KEY(gw_bot_config, name, GW_KEY_TEXT, .required = true,
+           .doc =
+               "Our name of the bot, for the command line, logs and the journal. Letters, digits, "
                "dots, hyphens, underscores. It need not be its name on the server.",
-        .example = "support"),
-    KEY(gw_bot_config, type, GW_KEY_TEXT, .fallback = "mattermost", .choices = "mattermost",
-        .doc = "The kind of server.", .example = "mattermost"),
-    KEY(gw_bot_config, endpoint, GW_KEY_URL, .required = true,
-        .doc = "Address of the server. A sub-path and a trailing slash are fine.",
-        .example = "https://mattermost.example.com"),
-    KEY(gw_bot_config, bot_token, GW_KEY_TEXT, .secret = true,
-        .doc = "Token of a bot account, or a personal access token. Either this or `login` and "
-               "`password` is needed.",
-        .example = "$MATTERMOST_BOT_TOKEN"),
-    KEY(gw_bot_config, login, GW_KEY_TEXT,
-        .doc = "User name or e-mail address, to sign in by password instead of a token.",
-        .example = "helper@example.com"),
-    KEY(gw_bot_config, password, GW_KEY_TEXT, .secret = true,
-        .doc = "Password for `login`. The session is renewed when the server ends it.",
-        .example = "$MATTERMOST_PASSWORD"),
-    KEY(gw_bot_config, team, GW_KEY_TEXT, .fallback_doc = "all teams",
-        .doc = "Team (its name in addresses) that channel names without a team are looked up in "
-               "first.",
-        .example = "engineering"),
-    KEY(gw_bot_config, transport, GW_KEY_CHOICE, .fallback = "websocket",
-        .choices = "websocket poll",
-        .doc = "How events come: over a WebSocket, or by asking again and again where a proxy lets "
+           .example = "support"),
+    GW_KEY(gw_bot_config, type, GW_KEY_TEXT, .fallback = "mattermost", .choices = "mattermost",
+           .doc = "The kind of server.", .example = "mattermost"),
+    GW_KEY(gw_bot_config, endpoint, GW_KEY_URL, .required = true,
+           .doc = "Address of the server. A sub-path and a trailing slash are fine.",
+           .example = "https://mattermost.example.com"),
+    GW_KEY(gw_bot_config, bot_token, GW_KEY_TEXT, .secret = true,
+           .doc = "Token of a bot account, or a personal access token. Either this or `login` and "
+                  "`password` is needed.",
+           .example = "$MATTERMOST_BOT_TOKEN"),
+    GW_KEY(gw_bot_config, login, GW_KEY_TEXT,
+           .doc = "User name or e-mail address, to sign in by password instead of a token.",
+           .example = "helper@example.com"),
+    GW_KEY(gw_bot_config, password, GW_KEY_TEXT, .secret = true,
+           .doc = "Password for `login`. The session is renewed when the server ends it.",
+           .example = "$MATTERMOST_PASSWORD"),
+    GW_KEY(gw_bot_config, team, GW_KEY_TEXT, .fallback_doc = "all teams",
+           .doc = "Team (its name in addresses) that channel names without a team are looked up in "
+                  "first.",
+           .example = "engineering"),
+    GW_KEY(gw_bot_config, transport, GW_KEY_CHOICE, .fallback = "websocket",
+           .choices = "websocket poll",
+           .doc =
+               "How events come: over a WebSocket, or by asking again and again where a proxy lets "
                "no WebSocket through.",
-        .example = "poll"),
+           .example = "poll"),
     {.name = "poll_interval",
      .type = GW_KEY_DURATION,
      .offset = offsetof(struct gw_bot_config, poll_interval_ms),
@@ -268,32 +239,33 @@ static const struct gw_key bot_keys[] = {
      .max = 3600000,
      .doc = "How often `transport: poll` asks.",
      .example = "10s"},
-    KEY(gw_bot_config, channels, GW_KEY_WORDS, .fallback_doc = "every channel it is in",
-        .doc = "Channels that the bot listens to: ids, names, `~names` or `team/name`. Direct "
-               "messages always count. Empty: every channel it is a member of.",
-        .example = "[town-square, ops/alerts, a1b2c3d4e5f6g7h8i9j0klmnop]"),
-    KEY(gw_bot_config, allowed_users, GW_KEY_WORDS, .fallback_doc = "nobody",
-        .doc = "Who may trigger the handler: `\"@name\"`, user ids, or `\"*\"` for everyone. "
-               "Empty: nobody.",
-        .example = "[\"@alice\", \"@bob\"]"),
-    KEY(gw_bot_config, mention_only, GW_KEY_BOOL, .fallback = "true",
-        .doc = "In channels, only posts that mention the bot trigger the handler; direct messages "
+    GW_KEY(gw_bot_config, channels, GW_KEY_WORDS, .fallback_doc = "every channel it is in",
+           .doc = "Channels that the bot listens to: ids, names, `~names` or `team/name`. Direct "
+                  "messages always count. Empty: every channel it is a member of.",
+           .example = "[town-square, ops/alerts, a1b2c3d4e5f6g7h8i9j0klmnop]"),
+    GW_KEY(gw_bot_config, allowed_users, GW_KEY_WORDS, .fallback_doc = "nobody",
+           .doc = "Who may trigger the handler: `\"@name\"`, user ids, or `\"*\"` for everyone. "
+                  "Empty: nobody.",
+           .example = "[\"@alice\", \"@bob\"]"),
+    GW_KEY(gw_bot_config, mention_only, GW_KEY_BOOL, .fallback = "true",
+           .doc =
+               "In channels, only posts that mention the bot trigger the handler; direct messages "
                "always do. Switch it off where the bot has a channel of its own.",
-        .example = "false"),
-    KEY(gw_bot_config, thread_replies, GW_KEY_BOOL, .fallback = "true",
-        .doc = "Answer in the thread of the post. Off: answer in the channel, but in the thread "
-               "when the post was in one.",
-        .example = "false"),
-    KEY(gw_bot_config, handler, GW_KEY_TEXT,
-        .doc = "Name of the handler, under `handlers`, that answers. Without one the bot only "
-               "journals, and posts what the command line tells it to.",
-        .example = "deploy"),
-    KEY(gw_bot_config, tls, GW_KEY_SECTION, .section = &tls_section,
-        .doc = "TLS options, see below.", .example = "{ ca_file: company-ca.pem }"),
-    KEY(gw_bot_config, proxy, GW_KEY_TEXT,
-        .doc = "HTTP proxy for everything the bot does, `http://[user:password@]host:port`. The "
-               "environment's http_proxy is not read, but `$http_proxy` works here.",
-        .example = "http://proxy.example.com:3128"),
+           .example = "false"),
+    GW_KEY(gw_bot_config, thread_replies, GW_KEY_BOOL, .fallback = "true",
+           .doc = "Answer in the thread of the post. Off: answer in the channel, but in the thread "
+                  "when the post was in one.",
+           .example = "false"),
+    GW_KEY(gw_bot_config, handler, GW_KEY_TEXT,
+           .doc = "Name of the handler, under `handlers`, that answers. Without one the bot only "
+                  "journals, and posts what the command line tells it to.",
+           .example = "deploy"),
+    GW_KEY(gw_bot_config, tls, GW_KEY_SECTION, .section = &gw_tls_section,
+           .doc = "TLS options, see below.", .example = "{ ca_file: company-ca.pem }"),
+    GW_KEY(gw_bot_config, proxy, GW_KEY_TEXT,
+           .doc = "HTTP proxy for everything the bot does, `http://[user:password@]host:port`. The "
+                  "environment's http_proxy is not read, but `$http_proxy` works here.",
+           .example = "http://proxy.example.com:3128"),
     {.name = "timeout",
      .type = GW_KEY_DURATION,
      .offset = offsetof(struct gw_bot_config, timeout_ms),
@@ -313,56 +285,6 @@ static const struct gw_section bot_section = {
     .check = check_bot,
 };
 
-static const struct gw_key handler_keys[] = {
-    KEY(gw_handler_config, type, GW_KEY_TEXT, .required = true, .choices = "command",
-        .doc = "The way of answering. `command` runs a program for each event.",
-        .example = "command"),
-    KEY(gw_handler_config, command, GW_KEY_LIST, .required = true, .verbatim = true,
-        .doc =
-            "Program and arguments. There is no shell in between. A program with a slash in its "
-            "name is looked up relative to the config file, any other one in `PATH`. It gets the "
-            "event as JSON on standard input and as `MATTERWIRE_*` variables; what it prints is "
-            "the answer. `$NAME` is not replaced here, so that a shell's own variables can be "
-            "used: everybody on the machine could read a secret in it. Use `env` for that.",
-        .example = "[./deploy.sh, --quiet]"),
-    {.name = "timeout",
-     .type = GW_KEY_DURATION,
-     .offset = offsetof(struct gw_handler_config, timeout_ms),
-     .fallback = "120s",
-     .min = 100,
-     .max = 86400000,
-     .doc = "Time limit of one run; then its whole process group is killed.",
-     .example = "10m"},
-    KEY(gw_handler_config, env, GW_KEY_ENV,
-        .doc = "Variables for the program, a mapping from names to values.",
-        .example = "{ DEPLOY_TARGET: staging, API_KEY: $API_KEY }"),
-    KEY(gw_handler_config, env_inherit, GW_KEY_WORDS, .fallback_doc = "none",
-        .doc = "Names of variables that the program inherits from the daemon. `PATH` is passed "
-               "on anyway, and no other one.",
-        .example = "[SSH_AUTH_SOCK]"),
-    KEY(gw_handler_config, workdir, GW_KEY_PATH, .fallback_doc = "folder of the config file",
-        .doc = "Folder that the program runs in.", .example = "/srv/deploy"),
-    KEY(gw_handler_config, concurrency, GW_KEY_COUNT, .fallback = "4", .min = 1, .max = 1000,
-        .doc = "How many runs may be under way at once. One thread's messages run one after the "
-               "other in any case.",
-        .example = "1"),
-    KEY(gw_handler_config, attempts, GW_KEY_COUNT, .fallback = "1", .min = 1, .max = 10,
-        .doc = "How often an event is given to the handler when a run fails or takes too long. The "
-               "wait between two attempts grows from a second to five minutes, and the "
-               "conversation waits with it. After the last one the event is set aside: see "
-               "`matterwire events --dead`.",
-        .example = "3"),
-};
-
-static const struct gw_section handler_section = {
-    .name = "handler",
-    .doc = "A mapping from names, which bots refer to, to handlers.",
-    .keys = handler_keys,
-    .n = MW_ARRAY_LEN(handler_keys),
-    .size = sizeof(struct gw_handler_config),
-    .check = check_handler,
-};
-
 #define DAY ((int64_t)24 * 3600 * 1000)
 
 static const struct gw_key retention_keys[] = {
@@ -374,10 +296,10 @@ static const struct gw_key retention_keys[] = {
      .max = 36500 * DAY,
      .doc = "Events that were received that long ago are deleted.",
      .example = "90d"},
-    KEY(gw_retention_config, count, GW_KEY_COUNT, .fallback_doc = "all", .min = 1000,
-        .max = 1000000000,
-        .doc = "Of each bot that many events are kept; the oldest beyond are deleted.",
-        .example = "1000000"),
+    GW_KEY(gw_retention_config, count, GW_KEY_COUNT, .fallback_doc = "all", .min = 1000,
+           .max = 1000000000,
+           .doc = "Of each bot that many events are kept; the oldest beyond are deleted.",
+           .example = "1000000"),
     {.name = "done_age",
      .type = GW_KEY_DURATION,
      .offset = offsetof(struct gw_retention_config, done_age_ms),
@@ -401,31 +323,34 @@ static const struct gw_section retention_section = {
 };
 
 static const struct gw_key daemon_keys[] = {
-    KEY(gw_daemon_config, socket, GW_KEY_PATH, .fallback_doc = "$XDG_RUNTIME_DIR/matterwire.sock",
-        .doc = "Unix socket that the command line talks to. Only the daemon's own user and root "
-               "may use it. Without `XDG_RUNTIME_DIR` it is " GW_SYSTEM_SOCKET " for root and "
-               "/tmp/matterwire-UID/matterwire.sock for others.",
-        .example = "/run/matterwire/matterwire.sock"),
-    KEY(gw_daemon_config, database, GW_KEY_TEXT,
-        .fallback_doc = "$XDG_STATE_HOME/matterwire/state.db",
-        .doc = "The one file with journal and outbox: a path, or `sqlite:///absolute/path`. The "
+    GW_KEY(gw_daemon_config, socket, GW_KEY_PATH,
+           .fallback_doc = "$XDG_RUNTIME_DIR/matterwire.sock",
+           .doc = "Unix socket that the command line talks to. Only the daemon's own user and root "
+                  "may use it. Without `XDG_RUNTIME_DIR` it is " GW_SYSTEM_SOCKET " for root and "
+                  "/tmp/matterwire-UID/matterwire.sock for others.",
+           .example = "/run/matterwire/matterwire.sock"),
+    GW_KEY(gw_daemon_config, database, GW_KEY_TEXT,
+           .fallback_doc = "$XDG_STATE_HOME/matterwire/state.db",
+           .doc =
+               "The one file with journal and outbox: a path, or `sqlite:///absolute/path`. The "
                "default's folder is made, for its owner only. Without `XDG_STATE_HOME` it is "
                "/var/lib/matterwire/state.db for root and ~/.local/state/matterwire/state.db for "
                "others.",
-        .example = "sqlite:///var/lib/matterwire/state.db"),
-    KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
-        .choices = "error warning info debug", .doc = "How much the daemon logs.",
-        .example = "debug"),
-    KEY(gw_daemon_config, attach_roots, GW_KEY_WORDS, .fallback_doc = "anywhere",
-        .doc = "Folders that files may be sent from, by `send --file`, `reply --file` and "
+           .example = "sqlite:///var/lib/matterwire/state.db"),
+    GW_KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
+           .choices = "error warning info debug", .doc = "How much the daemon logs.",
+           .example = "debug"),
+    GW_KEY(gw_daemon_config, attach_roots, GW_KEY_WORDS, .fallback_doc = "anywhere",
+           .doc =
+               "Folders that files may be sent from, by `send --file`, `reply --file` and "
                "`upload`; links are resolved first. Set it where programs that act on what others "
                "write may attach files. Empty: every file that the daemon's user may read, but not "
                "this file and the database; only that user and root can ask for it. The daemon "
                "reads the files, as its own user.",
-        .example = "[/srv/reports, ~/outgoing]"),
-    KEY(gw_daemon_config, retention, GW_KEY_SECTION, .section = &retention_section,
-        .doc = "How much the journal keeps, see below. A change takes a restart.",
-        .example = "{ age: 90d }"),
+           .example = "[/srv/reports, ~/outgoing]"),
+    GW_KEY(gw_daemon_config, retention, GW_KEY_SECTION, .section = &retention_section,
+           .doc = "How much the journal keeps, see below. A change takes a restart.",
+           .example = "{ age: 90d }"),
 };
 
 static const struct gw_section daemon_section = {
@@ -438,13 +363,14 @@ static const struct gw_section daemon_section = {
 };
 
 static const struct gw_key file_keys[] = {
-    KEY(gw_config, bots, GW_KEY_ITEMS, .count_offset = offsetof(struct gw_config, n_bots),
-        .required = true, .section = &bot_section, .doc = "Accounts on Mattermost servers.",
-        .example = "[]"),
-    KEY(gw_config, handlers, GW_KEY_NAMED, .count_offset = offsetof(struct gw_config, n_handlers),
-        .section = &handler_section, .doc = "Ways of answering.", .example = "{}"),
-    KEY(gw_config, daemon, GW_KEY_SECTION, .section = &daemon_section, .doc = "The daemon itself.",
-        .example = "{ log_level: debug }"),
+    GW_KEY(gw_config, bots, GW_KEY_ITEMS, .count_offset = offsetof(struct gw_config, n_bots),
+           .required = true, .section = &bot_section, .doc = "Accounts on Mattermost servers.",
+           .example = "[]"),
+    GW_KEY(gw_config, handlers, GW_KEY_NAMED,
+           .count_offset = offsetof(struct gw_config, n_handlers), .section = &gw_handler_section,
+           .doc = "Ways of answering.", .example = "{}"),
+    GW_KEY(gw_config, daemon, GW_KEY_SECTION, .section = &daemon_section,
+           .doc = "The daemon itself.", .example = "{ log_level: debug }"),
 };
 
 const struct gw_section gw_config_schema = {

@@ -41,6 +41,7 @@ struct gw_key {
     bool must_read;      /* GW_KEY_PATH: the file has to be readable */
     bool private;        /* GW_KEY_PATH: nobody else may be able to read the file */
     bool verbatim;       /* $NAME stays as it is: it is meant for somebody else */
+    const char *only;    /* for these values of `type` only: "acp chat"; NULL = for all */
     const char *doc;     /* what it does: sentences */
     const char *example; /* a value as it would be written */
     const struct gw_section *section;
@@ -59,8 +60,31 @@ struct gw_section {
     void (*check)(struct gw_binder *b, const struct gw_slot *slots, void *target);
 };
 
-#define GW_SECTION_KEYS_MAX 32
+#define GW_SECTION_KEYS_MAX 64
 
 extern const struct gw_section gw_config_schema; /* of the whole file: struct gw_config */
+
+/* ---- Its parts: config_schema.c, config_handlers.c ---- */
+
+extern const struct gw_section gw_tls_section, gw_handler_section;
+
+#define GW_KEY(struct_, member_, type_, ...)                                                       \
+    {                                                                                              \
+        .name = #member_, .type = (type_), .offset = offsetof(struct struct_, member_),            \
+        ##__VA_ARGS__                                                                              \
+    }
+/* A duration: the member is called NAME_ms. */
+#define GW_KEY_MS(struct_, name_, ...)                                                             \
+    {                                                                                              \
+        .name = #name_, .type = GW_KEY_DURATION, .offset = offsetof(struct struct_, name_##_ms),   \
+        ##__VA_ARGS__                                                                              \
+    }
+
+struct gw_mark;
+/* The slot of a key in `slots`, which go with `s`. */
+const struct gw_slot *gw_slot_of(const struct gw_section *s, const struct gw_slot *slots,
+                                 const char *name);
+/* Names of bots and handlers show up in file names, logs and on command lines. */
+void gw_check_name(struct gw_binder *b, struct gw_mark at, const char *what, const char *name);
 
 #endif

@@ -62,13 +62,13 @@ static const struct {
      "5:9: \"a b\" cannot be the name of a bot: use up to 64 letters, digits, dots, hyphens and "
      "underscores\n"},
     {BOT "handlers:\n  x: {type: command}\n  y: {type: command, command: ./run me}\n  z: 5\n",
-     "6:3: the handler has no `command`\n"
+     "6:3: a handler of type command needs `command`\n"
      "7:31: `command` must be a list such as [./deploy.sh, --quiet], not text\n"
      "8:3: the handler \"z\" must be a mapping (`key: value` lines), not text\n"},
-    {BOT "handlers:\n  x: {type: command, command: []}\n  x: {type: lua, command: [a]}\n",
+    {BOT "handlers:\n  x: {type: command, command: []}\n  x: {type: luau, command: [a]}\n",
      "6:22: `command` is empty\n"
      "7:3: the handler \"x\" is given twice\n"
-     "7:13: `type` cannot be \"lua\"; it is one of: command\n"},
+     "7:13: `type` cannot be \"luau\"; did you mean \"lua\"?\n"},
     {BOT "handlers:\n  x: {type: command, command: [a], env: [A=1], env_inherit: [A=1], "
          "concurrency: 0}\n",
      "6:36: `env` must be a mapping such as { DEPLOY_TARGET: staging, API_KEY: $API_KEY }, not a "

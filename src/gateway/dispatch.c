@@ -48,6 +48,7 @@ struct run {
     struct gw_conversation *c;
     struct gw_handler *h;
     struct gw_handler_run *under_way; /* NULL before the start and after the end */
+    struct gw_handler_slot *slot;     /* NULL before the start */
     struct mw_event *ev;
     struct mw_timer *timer; /* typing; later: recording again */
     bool canceled;
@@ -207,6 +208,8 @@ static void run_over(struct run *r, bool done)
         h->running--;
         c->head->attempts -= !done; /* only a death of ours counts */
     }
+    if (r->slot)
+        gw_handler_ended(r->slot);
     run_free(r);
     if (done) {
         next_task(c);
@@ -353,14 +356,34 @@ static void run_ended(struct run *r, enum gw_handler_end end, const char *text, 
     record_end(r);
 }
 
-static void on_handler(const struct gw_handler_answer *a, void *userdata)
+static void on_text(void *turn, const char *text, size_t len)
 {
-    struct run *r = userdata;
+}
+
+static void on_activity(void *turn, const struct gw_activity *a)
+{
+}
+
+static int on_ask(void *turn, const struct gw_permission *p)
+{
+    return -ENOSYS;
+}
+
+static void on_end(void *turn, const struct gw_handler_answer *a)
+{
+    struct run *r = turn;
 
     mw_timer_stop(r->timer);
     run_ended(r, a->end, a->end == GW_HANDLER_ANSWERED ? a->text : NULL,
               mw_error_is_set(&a->err) ? mw_error_text(&a->err) : NULL);
 }
+
+static const struct gw_turn_ops turn_ops = {
+    .text = on_text,
+    .activity = on_activity,
+    .ask = on_ask,
+    .end = on_end,
+};
 
 static void typing(struct run *r)
 {
@@ -416,8 +439,14 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
         run_over(r, false);
         return;
     }
-    rc = r->h->type->start(d->bot->gw->loop, r->h->config, r->ev, on_handler, r, &r->under_way,
-                           &err);
+    const struct gw_turn turn = {
+        .ev = r->ev,
+        .text = r->ev->text,
+        .conversation = r->c->key,
+        .root_id = gw_answer_root(&d->bot->route, r->ev),
+        .timeout_ms = r->h->config->timeout_ms,
+    };
+    rc = gw_handler_start(d->bot->gw, r->h, &turn, &turn_ops, r, &r->slot, &r->under_way, &err);
     if (rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) {
         mw_log_warning("the handler cannot start now", MW_F_STR("bot", d->bot->name),
                        MW_F_STR("handler", r->h->name), MW_F_STR("reason", mw_error_text(&err)));
@@ -804,7 +833,7 @@ void gw_dispatch_cancel(struct gw_dispatch *d)
             continue;
         r->canceled = true;
         if (r->under_way)
-            r->h->type->cancel(r->under_way);
+            gw_handler_slot_type(r->slot)->cancel(r->under_way);
     }
 }
 

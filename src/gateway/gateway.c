@@ -248,6 +248,7 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
     gw->types = types;
     gw->started_at = mw_clock_now();
     mw_map_init(&gw->handlers, gw_handler_free);
+    gw_state_init(gw);
     gw->flush = flush_new(gw);
     if (!gw->flush || mw_timer_new(loop, on_start, gw, &gw->start_timer) ||
         mw_timer_new(loop, on_reap, gw, &gw->reap_timer) ||
@@ -272,6 +273,9 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
 
 void gw_free(struct gw *gw)
 {
+    size_t it = 0;
+    void *value;
+
     if (!gw)
         return;
     gw->stopping = true;
@@ -282,6 +286,8 @@ void gw_free(struct gw *gw)
         gw_dispatch_stop(gw->bots[i]->dispatch);
         gw_bot_flush(gw->bots[i]);
     }
+    while (mw_map_next(&gw->handlers, &it, NULL, &value))
+        gw_handler_retire(value);
     /* What was submitted is waited for, so that every callback comes while its owner is there. */
     mw_store_close(gw->store);
     for (size_t i = 0; i < gw->n_bots; i++)
@@ -291,6 +297,7 @@ void gw_free(struct gw *gw)
     free(gw->bots);
     free(gw->gone);
     mw_map_deinit(&gw->handlers);
+    gw_state_deinit(gw);
     mw_timer_free(gw->start_timer);
     mw_timer_free(gw->reap_timer);
     mw_timer_free(gw->sync_timer);
@@ -309,17 +316,6 @@ const struct gw_config *gw_get_config(const struct gw *gw)
 struct mw_store *gw_store(struct gw *gw)
 {
     return gw->store;
-}
-
-void gw_handler_free(void *handler)
-{
-    struct gw_handler *h = handler;
-
-    if (!h)
-        return;
-    free(h->name);
-    free(h->last_error);
-    free(h);
 }
 
 static void name_bots(const struct gw *gw, struct mw_buf *b)

@@ -4,6 +4,7 @@
  *   gateway.c   life: new, stop, free; the store's callbacks
  *   reload.c    puts a config into force (also the first one)
  *   bot.c       one bot: client, session, names; events into the journal
+ *   handler.c   instances of handlers, over reloads; state.c what they keep
  *   route.c     which events run a handler
  *   dispatch.c  the route consumer: journal -> tasks -> handler runs -> outbox rows
  *   answer.c    an answer as outbox rows
@@ -43,6 +44,7 @@ struct gw_handler {
     int64_t ended[GW_HANDLER_CANCELED + 1]; /* by enum gw_handler_end */
     char *last_error;
     int64_t last_error_at;
+    struct gw_handler_slot *slots; /* the newest first: of the config in force, if it was opened */
 };
 
 struct gw_bot {
@@ -93,6 +95,7 @@ struct gw {
     struct gw_bot **gone; /* removed, but something of theirs is under way */
     size_t n_gone;
     struct mw_map handlers; /* name -> struct gw_handler */
+    struct mw_map state;    /* see state.c */
 
     struct gw_flush *flush;
     struct mw_timer *start_timer;
@@ -116,7 +119,26 @@ struct gw {
 void gw_reap_later(struct gw *gw);
 /* The transaction of this round has events of a bot: commit it when the round ends. */
 void gw_flush_later(struct gw *gw);
+
+/* ---- handler.c ---- */
+struct gw_handler_slot; /* an instance */
+struct gw_handler *gw_handler_new(const char *name);
 void gw_handler_free(void *handler);
+/* The config changed: its instance takes no new runs. */
+void gw_handler_retire(struct gw_handler *h);
+/* Starts a run by the instance of the config in force. Errors as gw_handler_type.start. */
+int gw_handler_start(struct gw *gw, struct gw_handler *h, const struct gw_turn *turn,
+                     const struct gw_turn_ops *ops, void *userdata, struct gw_handler_slot **ret,
+                     struct gw_handler_run **ret_run, struct mw_error *err);
+/* The run told its end; call it when the run's own code is no longer on the stack. */
+void gw_handler_ended(struct gw_handler_slot *s);
+const struct gw_handler_type *gw_handler_slot_type(const struct gw_handler_slot *s);
+void gw_handler_reset(struct gw_handler *h, const char *conversation);
+void gw_handler_status(const struct gw_handler *h, cJSON *object);
+
+/* ---- state.c ---- */
+void gw_state_init(struct gw *gw);
+void gw_state_deinit(struct gw *gw);
 
 /* ---- reload.c ---- */
 int gw_apply_config(struct gw *gw, struct gw_config *config, struct mw_error *err);

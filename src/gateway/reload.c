@@ -31,20 +31,6 @@ static const struct gw_handler_type *find_type(const struct gw *gw, const char *
     return NULL;
 }
 
-static struct gw_handler *handler_new(const char *name)
-{
-    struct gw_handler *h = calloc(1, sizeof(*h));
-
-    if (!h)
-        return NULL;
-    h->name = strdup(name);
-    if (!h->name) {
-        free(h);
-        return NULL;
-    }
-    return h;
-}
-
 /* A bot whose name is still busy with an earlier life cannot come back yet. */
 static int check_gone(const struct gw *gw, const char *name, struct mw_error *err)
 {
@@ -77,7 +63,7 @@ static int prepare(struct gw *gw, const struct gw_config *config, struct change 
         ch->handlers[i] = mw_map_get(&gw->handlers, name);
         if (ch->handlers[i])
             continue;
-        ch->handlers[i] = handler_new(name);
+        ch->handlers[i] = gw_handler_new(name);
         ch->fresh_handler[i] = true;
         if (!ch->handlers[i])
             return mw_error_set(err, -ENOMEM, "out of memory");
@@ -167,8 +153,14 @@ static void swap(struct gw *gw, struct gw_config *config, struct change *ch)
         if (!kept(config, ch, gw->bots[i]))
             remove_bot(gw, gw->bots[i], ch);
     }
-    while (mw_map_next(&gw->handlers, &it, NULL, &value))
-        ((struct gw_handler *)value)->config = NULL;
+    while (mw_map_next(&gw->handlers, &it, NULL, &value)) {
+        struct gw_handler *h = value;
+        const struct gw_handler_config *now = gw_config_handler(config, h->name);
+
+        if (h->config && (!now || !gw_handler_config_equal(h->config, now)))
+            gw_handler_retire(h);
+        h->config = NULL;
+    }
     for (size_t i = 0; i < config->n_handlers; i++) {
         ch->handlers[i]->config = &config->handlers[i];
         ch->handlers[i]->type = find_type(gw, config->handlers[i].type);

@@ -226,6 +226,7 @@ static cJSON *handler_json(const struct gw_handler *h)
     if (h->last_error && (mw_json_add_str(o, "last_error", h->last_error) |
                           mw_json_add_i64(o, "last_error_at", h->last_error_at)))
         return NULL;
+    gw_handler_status(h, o);
     return take_ptr(o);
 }
 

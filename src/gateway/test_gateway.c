@@ -139,8 +139,8 @@ void session_event(struct mm_session *s, const struct mw_event *ev)
 struct gw_handler_run {
     struct gw_handler_run *next;
     struct mw_event *ev;
-    gw_handler_cb cb;
-    void *userdata;
+    const struct gw_turn_ops *ops;
+    void *turn;
     struct mw_timer *timer;
     bool canceled;
 };
@@ -160,7 +160,7 @@ static void run_end(struct gw_handler_run *run, enum gw_handler_end end, const c
     current->running--;
     if (end == GW_HANDLER_FAILED)
         mw_error_set(&a.err, -EIO, "it failed");
-    run->cb(&a, run->userdata);
+    run->ops->end(run->turn, &a);
     mw_error_reset(&a.err);
     mw_timer_free(run->timer);
     free(run->ev);
@@ -184,10 +184,19 @@ static void on_run(void *userdata)
         run_end(run, GW_HANDLER_TIMEOUT, NULL);
 }
 
-static int start(uv_loop_t *loop, const struct gw_handler_config *config, const struct mw_event *ev,
-                 gw_handler_cb cb, void *userdata, struct gw_handler_run **ret,
+static int open_handler(const struct gw_handler_host *host, struct gw_handler_instance **ret,
+                        struct mw_error *err)
+{
+    *ret = (struct gw_handler_instance *)host;
+    return 0;
+}
+
+static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
+                 const struct gw_turn_ops *ops, void *userdata, struct gw_handler_run **ret,
                  struct mw_error *err)
 {
+    const struct gw_handler_host *host = (const struct gw_handler_host *)in;
+    const struct mw_event *ev = turn->ev;
     struct gw_handler_run *run, **at = &runs;
     size_t len = strlen(current->started);
 
@@ -195,9 +204,9 @@ static int start(uv_loop_t *loop, const struct gw_handler_config *config, const 
         return mw_error_set(err, -ENOENT, "no such program");
     run = calloc(1, sizeof(*run));
     run->ev = mw_event_dup(ev);
-    run->cb = cb;
-    run->userdata = userdata;
-    assert_int_equal(mw_timer_new(loop, on_run, run, &run->timer), 0);
+    run->ops = ops;
+    run->turn = userdata;
+    assert_int_equal(mw_timer_new(host->loop, on_run, run, &run->timer), 0);
     mw_timer_start(run->timer, 0);
     while (*at)
         at = &(*at)->next;
@@ -217,7 +226,8 @@ static void cancel(struct gw_handler_run *run)
     mw_timer_start(run->timer, 0);
 }
 
-static const struct gw_handler_type type = {.name = "command", .start = start, .cancel = cancel};
+static const struct gw_handler_type type = {
+    .name = "command", .open = open_handler, .start = start, .cancel = cancel};
 static const struct gw_handler_type *const types[] = {&type, NULL};
 
 void handler_end(struct fixture *f, const char *text, enum gw_handler_end end, const char *answer)

@@ -24,9 +24,10 @@
 
 struct gw_handler_run {
     struct mw_process *process;
-    gw_handler_cb cb;
-    void *userdata;
+    const struct gw_turn_ops *ops;
+    void *turn;
     int64_t timeout_ms;
+    bool json;
 };
 
 /* The variables of an event. Strings that are not there are left out. */
@@ -234,6 +235,7 @@ static void on_end(struct mw_process *p, const struct mw_process_result *r, void
     struct gw_handler_run *run = userdata;
     struct gw_handler_answer a = {.text = ""};
     MW_AUTOBUF text = {0};
+    MW_AUTOJSON *json = NULL;
 
     judge(run, r, &a);
     if (a.end == GW_HANDLER_ANSWERED && clean(r->out, &text)) {
@@ -242,33 +244,50 @@ static void on_end(struct mw_process *p, const struct mw_process_result *r, void
     } else if (a.end == GW_HANDLER_ANSWERED) {
         a.text = mw_buf_str(&text);
     }
-    run->cb(&a, run->userdata);
+    if (a.end == GW_HANDLER_ANSWERED && run->json &&
+        mw_json_parse(a.text, strlen(a.text), &json, &a.err)) {
+        a.end = GW_HANDLER_FAILED;
+        mw_error_prefix(&a.err, "the output is no JSON (output: json)");
+    }
+    a.json = json;
+    run->ops->end(run->turn, &a);
     mw_error_reset(&a.err);
     free(run);
 }
 
 /* ---- The start ---- */
 
-static int start(uv_loop_t *loop, const struct gw_handler_config *config, const struct mw_event *ev,
-                 gw_handler_cb cb, void *userdata, struct gw_handler_run **ret,
+static int open_command(const struct gw_handler_host *host, struct gw_handler_instance **ret,
+                        struct mw_error *err)
+{
+    /* Nothing is kept between runs. */
+    *ret = (struct gw_handler_instance *)host;
+    return 0;
+}
+
+static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
+                 const struct gw_turn_ops *ops, void *userdata, struct gw_handler_run **ret,
                  struct mw_error *err)
 {
+    const struct gw_handler_host *host = (const struct gw_handler_host *)in;
+    const struct gw_handler_config *config = host->config;
     struct gw_handler_run *run = calloc(1, sizeof(*run));
     const char **argv = calloc(config->command.n + 1, sizeof(*argv));
     struct env env = {0};
     MW_AUTOBUF input = {0};
     int rc = -ENOMEM;
 
-    if (!run || !argv || env_make(&env, config, ev) || mw_event_write_json(&input, ev, true) ||
-        mw_buf_putc(&input, '\n')) {
+    if (!run || !argv || env_make(&env, config, turn->ev) ||
+        mw_event_write_json(&input, turn->ev, true) || mw_buf_putc(&input, '\n')) {
         mw_error_set(err, rc, "out of memory");
         goto out;
     }
     for (size_t i = 0; i < config->command.n; i++)
         argv[i] = config->command.items[i];
-    run->cb = cb;
-    run->userdata = userdata;
-    run->timeout_ms = config->timeout_ms ? config->timeout_ms : DEFAULT_TIMEOUT_MS;
+    run->ops = ops;
+    run->turn = userdata;
+    run->timeout_ms = turn->timeout_ms ? turn->timeout_ms : DEFAULT_TIMEOUT_MS;
+    run->json = config->output == GW_OUTPUT_JSON;
     const struct mw_process_params p = {
         .argv = argv,
         .env = (const char *const *)env.items,
@@ -278,7 +297,7 @@ static int start(uv_loop_t *loop, const struct gw_handler_config *config, const 
         .timeout_ms = run->timeout_ms,
         .max_stdout = MAX_ANSWER,
     };
-    rc = mw_process_start(loop, &p, on_end, run, &run->process, err);
+    rc = mw_process_start(host->loop, &p, on_end, run, &run->process, err);
     if (!rc)
         *ret = take_ptr(run);
 out:
@@ -295,6 +314,7 @@ static void cancel(struct gw_handler_run *run)
 
 const struct gw_handler_type gw_command_handler = {
     .name = "command",
+    .open = open_command,
     .start = start,
     .cancel = cancel,
 };

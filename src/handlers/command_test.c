@@ -62,9 +62,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static void on_answer(const struct gw_handler_answer *a, void *userdata)
+static void on_answer(void *turn, const struct gw_handler_answer *a)
 {
-    struct fixture *f = userdata;
+    struct fixture *f = turn;
 
     f->done++;
     f->end = a->end;
@@ -73,19 +73,31 @@ static void on_answer(const struct gw_handler_answer *a, void *userdata)
              mw_error_is_set(&a->err) ? mw_error_text(&a->err) : "");
 }
 
-static int start(struct fixture *f, const char *script, struct gw_handler_run **ret)
+static const struct gw_turn_ops ops = {.end = on_answer};
+
+static int start_command(struct fixture *f, struct gw_strings command, struct gw_handler_run **ret)
 {
-    char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)script};
+    struct gw_handler_host host = {.loop = &f->loop, .config = &f->config};
+    struct gw_turn turn = {.ev = &f->ev, .text = f->ev.text, .timeout_ms = f->config.timeout_ms};
+    struct gw_handler_instance *in = NULL;
     MW_AUTOERROR err = MW_ERROR_INIT;
     int rc;
 
     f->done = 0;
-    f->config.command = (struct gw_strings){.items = argv, .n = 3};
-    rc = gw_command_handler.start(&f->loop, &f->config, &f->ev, on_answer, f, ret, &err);
+    f->config.command = command;
+    assert_int_equal(gw_command_handler.open(&host, &in, &err), 0);
+    rc = gw_command_handler.start(in, &turn, &ops, f, ret, &err);
     if (rc)
         snprintf(f->error, sizeof(f->error), "%s", mw_error_text(&err));
     assert_int_equal(f->done, 0);
     return rc;
+}
+
+static int start(struct fixture *f, const char *script, struct gw_handler_run **ret)
+{
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)script};
+
+    return start_command(f, (struct gw_strings){.items = argv, .n = 3}, ret);
 }
 
 static void wait_end(struct fixture *f)
@@ -194,12 +206,10 @@ static void tells_what_cannot_start(void **state)
 {
     struct fixture *f = *state;
     struct gw_handler_run *r = NULL;
-    MW_AUTOERROR err = MW_ERROR_INIT;
     char *argv[] = {(char *)"/does/not/exist"};
 
-    f->config.command = (struct gw_strings){.items = argv, .n = 1};
-    assert_true(gw_command_handler.start(&f->loop, &f->config, &f->ev, on_answer, f, &r, &err) < 0);
-    assert_non_null(strstr(mw_error_text(&err), "/does/not/exist"));
+    assert_true(start_command(f, (struct gw_strings){.items = argv, .n = 1}, &r) < 0);
+    assert_non_null(strstr(f->error, "/does/not/exist"));
     assert_int_equal(f->done, 0);
 }
 
