@@ -805,6 +805,12 @@ void gw_dispatch_wake(struct gw_dispatch *d)
     read_journal(d);
 }
 
+void gw_dispatch_added(struct gw_dispatch *d)
+{
+    d->more_tasks = true;
+    gw_dispatch_wake(d);
+}
+
 void gw_dispatch_stop(struct gw_dispatch *d)
 {
     size_t it = 0;

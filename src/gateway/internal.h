@@ -168,6 +168,8 @@ void gw_dispatch_free(struct gw_dispatch *d); /* only when it is not busy */
 void gw_dispatch_journaled(struct gw_dispatch *d);
 /* The journal, the names or the config changed. */
 void gw_dispatch_wake(struct gw_dispatch *d);
+/* Somebody else put a task of the bot into the store. */
+void gw_dispatch_added(struct gw_dispatch *d);
 void gw_dispatch_stop(struct gw_dispatch *d); /* start nothing more */
 void gw_dispatch_cancel(struct gw_dispatch *d);
 bool gw_dispatch_busy(const struct gw_dispatch *d);

@@ -247,7 +247,7 @@ static bool read_part(const struct mw_outbox *o, void *userdata)
 
     st->found = true;
     st->sent = o->state == MW_OUTBOX_SENT;
-    st->ended = st->sent || o->state == MW_OUTBOX_FAILED;
+    st->ended = st->sent || o->state == MW_OUTBOX_FAILED || o->state == MW_OUTBOX_DROPPED;
     st->post_id = strdup(o->result_id);
     st->error = strdup(o->error);
     st->parts = 1;

@@ -61,7 +61,8 @@ static const char *const sql[MW_ST_COUNT] = {
         " not_before, error, created_at, updated_at) SELECT event_id, bot, handler, conversation,"
         " 1, 0, 0, 0, error, created_at, ?2 FROM task WHERE id = ?1 AND state IN (3, 4)",
     [MW_ST_TASK_DELETE] = "DELETE FROM task WHERE id = ?1 AND state IN (3, 4)",
-    [MW_ST_TASK_DROP] = "UPDATE task SET state = 4, updated_at = ?2 WHERE id = ?1 AND state = 3",
+    [MW_ST_TASK_DROP] =
+        "UPDATE task SET state = 4, updated_at = ?2 WHERE id = ?1 AND state IN (1, 3)",
     [MW_ST_OUTBOX_ADD] =
         "INSERT INTO outbox (event_id, not_before, created_at, updated_at, bot, key, kind,"
         " conversation, channel_id, payload, state, attempts, first_tried_at, result_id, error)"
@@ -82,7 +83,7 @@ static const char *const sql[MW_ST_COUNT] = {
         "UPDATE sqlite_sequence SET seq = max(seq, (SELECT max(id) FROM outbox))"
         " WHERE name = 'outbox'",
     [MW_ST_OUTBOX_DROP] = "UPDATE outbox SET state = 5, updated_at = ?2"
-                          " WHERE id = ?1 AND state = 4",
+                          " WHERE id = ?1 AND state IN (1, 2, 4)",
     [MW_ST_SET] = "INSERT INTO kv (scope, key, value) VALUES (?, ?, ?)"
                   " ON CONFLICT DO UPDATE SET value = excluded.value",
     [MW_ST_UNSET] = "DELETE FROM kv WHERE scope = ? AND key = ?",
@@ -461,7 +462,7 @@ static int apply_op(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op
     case MW_OP_TASK_RETRY:
         return apply_task_retry(a, tx, op);
     case MW_OP_TASK_DROP:
-        return update(a, MW_ST_TASK_DROP, op, "failed task", op->ints[0]);
+        return update(a, MW_ST_TASK_DROP, op, "open task", op->ints[0]);
     case MW_OP_OUTBOX_ADD:
         return apply_outbox_add(a, tx, op);
     case MW_OP_OUTBOX_UPDATE:
@@ -470,7 +471,7 @@ static int apply_op(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op
         code = update(a, MW_ST_OUTBOX_RETRY, op, "failed outbox row", op->ints[0]);
         return code == SQLITE_OK ? mw_apply_exec(a, MW_ST_OUTBOX_SEQUENCE) : code;
     case MW_OP_OUTBOX_DROP:
-        return update(a, MW_ST_OUTBOX_DROP, op, "failed outbox row", op->ints[0]);
+        return update(a, MW_ST_OUTBOX_DROP, op, "open outbox row", op->ints[0]);
     case MW_OP_SET:
         if (op->texts[2].s)
             return run(a, MW_ST_SET, op);

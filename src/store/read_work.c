@@ -110,7 +110,8 @@ struct list {
     unsigned over;   /* the states that the index leaves out, a bit set */
     const char *open;
     int64_t after_id;
-    unsigned limit; /* 0 = 1000 */
+    int64_t event_id; /* 0 = any */
+    unsigned limit;   /* 0 = 1000 */
 };
 
 static void put_states(struct mw_buf *b, const struct list *l)
@@ -141,6 +142,8 @@ static int list_begin(struct mw_query *q, struct mw_store *s, const struct list 
     put_states(&sql, l);
     if (l->bot)
         mw_buf_puts(&sql, " AND bot = :bot");
+    if (l->event_id)
+        mw_buf_puts(&sql, " AND event_id = :event");
     mw_buf_puts(&sql, " ORDER BY id LIMIT :limit");
     if (mw_buf_error(&sql))
         return mw_buf_error(&sql);
@@ -151,6 +154,8 @@ static int list_begin(struct mw_query *q, struct mw_store *s, const struct list 
     mw_query_int(q, ":limit", l->limit ? l->limit : 1000);
     if (l->bot)
         mw_query_text(q, ":bot", l->bot);
+    if (l->event_id)
+        mw_query_int(q, ":event", l->event_id);
     return 0;
 }
 
@@ -178,21 +183,14 @@ static int count(struct mw_store *s, const struct list *l, int64_t *ret)
     return mw_query_end(&q, NULL);
 }
 
-int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
-                   unsigned limit, mw_task_row_cb cb, void *userdata)
+#define SELECT_TASK                                                                                \
+    "SELECT id, event_id, bot, handler, conversation, state, attempts, failures, not_before,"      \
+    " error, created_at, updated_at FROM task"
+
+static int list_tasks(struct mw_store *s, const struct list *l, mw_task_row_cb cb, void *userdata)
 {
-    const struct list l = {
-        .sql = "SELECT id, event_id, bot, handler, conversation, state, attempts, failures,"
-               " not_before, error, created_at, updated_at FROM task",
-        .bot = bot,
-        .states = state ? 1u << state : 0,
-        .over = TASK_OVER,
-        .open = TASK_OPEN,
-        .after_id = after_id,
-        .limit = limit,
-    };
     struct mw_query q;
-    int r = list_begin(&q, s, &l);
+    int r = list_begin(&q, s, l);
 
     if (r < 0)
         return r;
@@ -216,6 +214,36 @@ int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state
             break;
     }
     return mw_query_end(&q, NULL);
+}
+
+int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
+                   unsigned limit, mw_task_row_cb cb, void *userdata)
+{
+    const struct list l = {
+        .sql = SELECT_TASK,
+        .bot = bot,
+        .states = state ? 1u << state : 0,
+        .over = TASK_OVER,
+        .open = TASK_OPEN,
+        .after_id = after_id,
+        .limit = limit,
+    };
+
+    return list_tasks(s, &l, cb, userdata);
+}
+
+int mw_store_event_tasks(struct mw_store *s, int64_t event_id, bool all, mw_task_row_cb cb,
+                         void *userdata)
+{
+    const struct list l = {
+        .sql = SELECT_TASK,
+        .states = all ? 0 : 1u << MW_TASK_PENDING | 1u << MW_TASK_FAILED,
+        .over = TASK_OVER,
+        .open = TASK_OPEN,
+        .event_id = event_id,
+    };
+
+    return list_tasks(s, &l, cb, userdata);
 }
 
 int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t *ret)

@@ -216,14 +216,18 @@ int mw_tx_task_start(struct mw_tx *tx, int64_t task_id);
 int mw_tx_task_end(struct mw_tx *tx, int64_t task_id, enum mw_task_state state, const char *error);
 /* The attempt failed, the task stays pending for another one. */
 int mw_tx_task_again(struct mw_tx *tx, int64_t task_id, int64_t not_before, const char *error);
-/* By hand, for what failed; retry also for what was dropped. A task that is tried again is a new
- * one (task_id of the result), behind what waits. -ENOENT when the row is not in such a state. */
+/* By hand: retry for what failed or was dropped, drop for what failed or is pending (nobody may
+ * have it in memory then). A task that is tried again is a new one (task_id of the result), behind
+ * what waits. -ENOENT when the row is not in such a state. */
 int mw_tx_task_retry(struct mw_tx *tx, int64_t task_id);
 int mw_tx_task_drop(struct mw_tx *tx, int64_t task_id);
 typedef bool (*mw_task_row_cb)(const struct mw_task *t, void *userdata);
 /* Oldest first; state 0 = all. */
 int mw_store_tasks(struct mw_store *s, const char *bot, enum mw_task_state state, int64_t after_id,
                    unsigned limit, mw_task_row_cb cb, void *userdata);
+/* The tasks of one event, oldest first: pending and failed ones, which is cheap, or all. */
+int mw_store_event_tasks(struct mw_store *s, int64_t event_id, bool all, mw_task_row_cb cb,
+                         void *userdata);
 /* Cheap for pending and failed; the others and 0 (all) look at every row. */
 int mw_store_task_count(struct mw_store *s, const char *bot, enum mw_task_state state,
                         int64_t *ret);
@@ -262,8 +266,8 @@ int mw_tx_outbox_add(struct mw_tx *tx, const struct mw_outbox *o);
 int mw_tx_outbox_update(struct mw_tx *tx, int64_t id, enum mw_outbox_state state, int attempts,
                         int64_t not_before, int64_t first_tried_at, const char *result_id,
                         const char *error, const char *payload);
-/* By hand, as for tasks. A row that is tried again keeps its key and gets a new id; when it was
- * tried before, its state is sending. */
+/* By hand, as for tasks; a row under way can be dropped, too. A row that is tried again keeps its
+ * key and gets a new id; when it was tried before, its state is sending. */
 int mw_tx_outbox_retry(struct mw_tx *tx, int64_t id);
 int mw_tx_outbox_drop(struct mw_tx *tx, int64_t id);
 typedef bool (*mw_outbox_row_cb)(const struct mw_outbox *o, void *userdata);

@@ -207,17 +207,14 @@ static void tasks_by_hand(void **state)
     struct fixture *f = *state;
     struct mw_task t = {.event_id = 3, .bot = "b1", .handler = "h", .conversation = "r1"};
     struct mw_tx *tx = test_tx(f);
+    MW_AUTOBUF b = {0};
 
     assert_int_equal(mw_tx_task_add(tx, &t) | mw_tx_task_start(tx, 1) |
                          mw_tx_task_again(tx, 1, 99, "late") | mw_tx_task_start(tx, 1),
                      0);
     assert_int_equal(test_commit(f, tx), 0);
     assert_string_equal(tasks(f, "b1", MW_TASK_PENDING), "1/3/b1/h/r1/1/2/late ");
-    /* Only what was set aside. */
-    tx = test_tx(f);
-    assert_int_equal(mw_tx_task_drop(tx, 1), 0);
-    assert_int_equal(test_commit(f, tx), -ENOENT);
-    assert_string_equal(f->message, "there is no failed task 1");
+    /* It waits already. */
     tx = test_tx(f);
     assert_int_equal(mw_tx_task_retry(tx, 1), 0);
     assert_int_equal(test_commit(f, tx), -ENOENT);
@@ -235,6 +232,14 @@ static void tasks_by_hand(void **state)
     tx = test_tx(f);
     assert_int_equal(mw_tx_task_again(tx, 1, 0, ""), 0);
     assert_int_equal(test_commit(f, tx), -ENOENT);
+    tx = test_tx(f);
+    assert_int_equal(mw_tx_task_end(tx, 2, MW_TASK_DONE, NULL) | mw_tx_task_drop(tx, 2), 0);
+    assert_int_equal(test_commit(f, tx), -ENOENT);
+    assert_string_equal(f->message, "there is no open task 2");
+    mw_buf_init(&b, 0);
+    assert_int_equal(mw_store_event_tasks(f->store, 3, false, keep_task, &b), 0);
+    assert_int_equal(mw_store_event_tasks(f->store, 4, true, keep_task, &b), 0);
+    assert_string_equal(mw_buf_str(&b), "2/3/b1/h/r1/1/0/ 3/3/b1/h/r1/1/0/bad ");
 }
 
 static bool keep_outbox(const struct mw_outbox *o, void *userdata)
@@ -340,8 +345,7 @@ static void outbox_by_hand(void **state)
                           .payload = "{}"};
     struct mw_tx *tx = test_tx(f);
 
-    assert_int_equal(mw_tx_outbox_add(tx, &o), 0);
-    assert_int_equal(mw_tx_outbox_drop(tx, 1), 0);
+    assert_int_equal(mw_tx_outbox_add(tx, &o) | mw_tx_outbox_retry(tx, 1), 0);
     assert_int_equal(test_commit(f, tx), -ENOENT);
     assert_string_equal(f->message, "there is no failed outbox row 1");
     tx = test_tx(f);
