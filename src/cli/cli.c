@@ -23,7 +23,7 @@ int cli_no_memory(void)
     return cli_error(CLI_FAILED, "there is no memory left");
 }
 
-int cli_read_input(struct mw_buf *b, size_t limit)
+int cli_read_input(struct mw_buf *b, size_t limit, const char *instead)
 {
     for (;;) {
         char *to = mw_buf_reserve(b, 16384);
@@ -40,7 +40,8 @@ int cli_read_input(struct mw_buf *b, size_t limit)
             return CLI_DONE;
         mw_buf_commit(b, (size_t)n);
         if (b->len > limit)
-            return cli_error(CLI_FAILED, "standard input is longer than %zu bytes", limit);
+            return cli_error(CLI_FAILED, "standard input is longer than %zu bytes%s", limit,
+                             instead);
     }
 }
 

@@ -88,8 +88,9 @@ int cli_write_completion(struct mw_buf *b, const char *shell);
 /* Prints "matterwire: sentence" to standard error and returns `code`. */
 int cli_error(int code, const char *fmt, ...) MW_PRINTF(2, 3);
 int cli_no_memory(void);
-/* Appends standard input up to its end. Returns an exit status: more than `limit` bytes fail. */
-int cli_read_input(struct mw_buf *b, size_t limit);
+/* Appends standard input up to its end. Returns an exit status: more than `limit` bytes fail, and
+ * the sentence ends with `instead`. */
+int cli_read_input(struct mw_buf *b, size_t limit, const char *instead);
 /* The text of a message: what --text says; standard input for "-", and for NULL when it is no
  * terminal and `needed`. Returns an exit status; nothing at all is no failure. */
 int cli_read_text(const char *given, bool needed, struct mw_buf *b);

@@ -79,7 +79,7 @@ int cli_run_rpc(struct cli *cli, const void *options, int argc, char **argv)
 
     mw_buf_init(&text, 0);
     if (argc > 1 && strcmp(argv[1], "-") == 0)
-        r = cli_read_input(&text, PARAMS_MAX);
+        r = cli_read_input(&text, PARAMS_MAX, "");
     else if (argc > 1 && mw_buf_puts(&text, argv[1]) < 0)
         r = cli_no_memory();
     if (r)

@@ -1,6 +1,7 @@
 /* `send` and `reply`; texts. */
 #include <unistd.h>
 
+#include "base/id.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
@@ -15,7 +16,7 @@ int cli_read_text(const char *given, bool needed, struct mw_buf *b)
         if (mw_buf_puts(b, given) < 0)
             return cli_no_memory();
     } else if (given || (needed && !isatty(STDIN_FILENO))) {
-        r = cli_read_input(b, TEXT_MAX);
+        r = cli_read_input(b, TEXT_MAX, ": send it as a file, with `send --file`");
     }
     if (r)
         return r;
@@ -84,9 +85,31 @@ int cli_add_list(cJSON *params, const char *key, const struct mw_option_list *li
     return list->n ? mw_json_add(params, key, take_ptr(array)) : 0;
 }
 
+/* A daemon that is gone in between may have recorded the message, or not. */
+static int deliver(struct cli *cli, const char *method, cJSON *params, const char *key,
+                   cJSON **ret_result)
+{
+    MW_AUTOJSON *owned = params;
+    struct cli_conn c = {.fd = -1};
+    int r = cli_connect(cli, &c);
+
+    if (r)
+        return r;
+    r = cli_call(&c, method, take_ptr(owned), ret_result);
+    cli_conn_deinit(&c);
+    if (r == CLI_UNREACHABLE)
+        cli_error(r,
+                  "whether the message was recorded is not known; the same command with --key %s "
+                  "posts it once in any case",
+                  key);
+    return r;
+}
+
 static int post(struct cli *cli, const struct cli_send_options *o, const char *method,
                 const char *post_id)
 {
+    char id[MW_ID_SIZE];
+    const char *key = o->key ? o->key : id;
     MW_AUTOJSON *params = cJSON_CreateObject(), *result = NULL;
     MW_AUTOBUF text = {0};
     int r;
@@ -95,6 +118,8 @@ static int post(struct cli *cli, const struct cli_send_options *o, const char *m
     r = get_text(o, &text);
     if (!params)
         r = cli_no_memory();
+    if (!o->key && mw_id_new(id) < 0)
+        return cli_error(CLI_FAILED, "the system gives no random numbers");
     if (r == CLI_DONE && o->files.n)
         r = add_files(params, &o->files);
     if (r == CLI_DONE && o->props)
@@ -103,12 +128,12 @@ static int post(struct cli *cli, const struct cli_send_options *o, const char *m
         return r;
     if (cli_add_text(params, "bot", o->bot) | cli_add_text(params, "channel", o->channel) |
         cli_add_text(params, "root", o->root) | cli_add_text(params, "post", post_id) |
-        cli_add_text(params, "key", o->key) | cli_add_text(params, "text", mw_buf_str(&text)) |
+        cli_add_text(params, "key", key) | cli_add_text(params, "text", mw_buf_str(&text)) |
         (o->wait_ms ? mw_json_add_i64(params, "wait", o->wait_ms) : 0))
         return cli_no_memory();
     if (cli_add_list(params, "users", &o->users))
         return cli_no_memory();
-    r = cli_call_once(cli, method, take_ptr(params), &result);
+    r = deliver(cli, method, take_ptr(params), key, &result);
     if (r)
         return r;
     if (cli->json)

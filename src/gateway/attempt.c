@@ -74,6 +74,7 @@ static void tell(struct gw_sender *s, const struct gw_row *r)
         .sent = r->state == MW_OUTBOX_SENT,
         .post_id = r->result_id ? r->result_id : "",
         .error = r->error ? r->error : "",
+        .forbidden = mw_json_bool(r->payload, GW_FORBIDDEN_MARK),
     };
 
     s->on_delivery(&d, s->userdata);
@@ -164,12 +165,18 @@ static void end_failed(struct gw_row *r, const char *why)
     record(r);
 }
 
-static void end_refused(struct gw_row *r, const struct mm_result *res)
+/* `rights`: for a person, after a 403; may be NULL. */
+static void end_refused(struct gw_row *r, const struct mm_result *res, const char *rights)
 {
     MW_AUTOFREE char *sentence = NULL;
 
-    if (res->outcome == MM_FORBIDDEN && r->kind->forbidden)
-        sentence = mw_asprintf("%s: %s", mw_error_text(&res->err), r->kind->forbidden);
+    if (res->outcome == MM_FORBIDDEN) {
+        if (rights)
+            sentence = mw_asprintf("%s: %s", mw_error_text(&res->err), rights);
+        /* Without memory for the mark it is a refusal like others. */
+        if (!mw_json_add_bool(r->payload, GW_FORBIDDEN_MARK, true))
+            r->payload_changed = true;
+    }
     end_failed(r, sentence ? sentence : mw_error_text(&res->err));
 }
 
@@ -241,7 +248,7 @@ static void on_called(struct mm_result *res, void *userdata)
         end_sent(r, mw_json_str_or(res->body, "id", ""), false);
         return;
     case GIVE_UP:
-        end_refused(r, res);
+        end_refused(r, res, r->kind->forbidden);
         return;
     case CANCELED:
         r->unsure = true;
@@ -470,7 +477,7 @@ static void on_uploaded(struct mm_result *res, void *userdata)
     }
     if (v == GIVE_UP) {
         mw_error_prefix(&res->err, "the file could not be uploaded");
-        end_failed(r, mw_error_text(&res->err));
+        end_refused(r, res, gw_upload_rights);
         return;
     }
     if (v != DONE || !id || gw_effect_file_done(&e, id)) {

@@ -135,6 +135,8 @@ static int call_unpin(struct mm_client *c, const struct gw_effect *e, mm_cb cb, 
 #define MEMBER "the bot must be a member of the channel (any member can add it by /invite)"
 #define GIVES  "a system admin gives rights to roles, in the System Console under Permissions"
 
+const char gw_upload_rights[] = MEMBER " and have the right upload_file; " GIVES;
+
 static const struct gw_effect_kind kinds[] = {
     {.name = "post",
      .look = true,

@@ -17,6 +17,11 @@
 
 #include "mattermost/client.h"
 
+/* The member of a payload that tells of a row that failed with 403. */
+#define GW_FORBIDDEN_MARK "forbidden"
+/* For a person, after a 403 for a file. */
+extern const char gw_upload_rights[];
+
 /* The member of a post's props that carries the outbox key. */
 #define GW_KEY_PROP "matterwire_key"
 

@@ -137,7 +137,7 @@ static void check_stopped(struct gw *gw)
     mw_timer_stop(gw->stop_timer);
     for (size_t i = 0; i < gw->n_bots; i++)
         gw_bot_disconnect(gw->bots[i]);
-    gw_send_abandon(gw, NULL, "the daemon is stopping");
+    gw_send_abandon(gw, NULL, "the daemon is stopping", "after its next start");
     gw->stop_done(gw->stop_userdata);
 }
 
@@ -279,7 +279,7 @@ void gw_free(struct gw *gw)
     if (!gw)
         return;
     gw->stopping = true;
-    gw_send_abandon(gw, NULL, "the daemon is stopping");
+    gw_send_abandon(gw, NULL, "the daemon is stopping", "after its next start");
     for (size_t i = 0; i < gw->n_bots; i++) {
         gw_bot_disconnect(gw->bots[i]);
         gw_sender_stop(gw->bots[i]->sender);

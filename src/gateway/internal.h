@@ -206,8 +206,8 @@ int gw_people_channel(struct mm_client *c, const char *const *users, size_t n, m
  * or -ENOMEM. In post_actions.c. */
 int gw_act_payload(const struct gw_bot *bot, const struct gw_act *req, const char **ret_kind,
                    cJSON **ret_payload, struct mw_error *err);
-/* Ends what waits: of one bot, or of all (NULL). */
-void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why);
+/* Ends what waits: of one bot, or of all (NULL). What is recorded is delivered `when`. */
+void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why, const char *when);
 
 /* ---- resolve.c ---- */
 /* What a failed call to the server is to a front end. */

@@ -28,6 +28,7 @@ struct gw_delivery {
     bool sent;
     const char *post_id; /* "" unless sent */
     const char *error;   /* sentence unless sent */
+    bool forbidden;      /* not sent because the account lacks a right */
 };
 
 struct gw_sender_params {

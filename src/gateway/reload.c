@@ -125,7 +125,7 @@ static void remove_bot(struct gw *gw, struct gw_bot *bot, struct change *ch)
     gw_sender_stop(bot->sender);
     gw_dispatch_stop(bot->dispatch);
     gw_dispatch_cancel(bot->dispatch);
-    gw_send_abandon(gw, bot, "the bot was removed from the config");
+    gw_send_abandon(gw, bot, "the bot was removed from the config", "when it is there again");
     bot->config = NULL;
     bot->route.handler = NULL;
     ch->gone[gw->n_gone++] = bot;

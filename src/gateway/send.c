@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "gateway/effect.h"
 #include "gateway/files.h"
 #include "gateway/internal.h"
 
@@ -189,13 +190,10 @@ static int part_of(const struct gw_pending_send *p, const char *key)
     return *end || n >= p->parts ? -1 : (int)n;
 }
 
-static void part_ended(struct gw_pending_send *p, size_t n, bool sent, const char *post_id,
-                       const char *error)
+static void part_failed(struct gw_pending_send *p, bool forbidden, const char *error)
 {
-    if (sent)
-        part_sent(p, n, post_id);
-    else
-        answer_error(p, GW_REFUSED, error[0] ? error : "the server refused it");
+    answer_error(p, forbidden ? GW_FORBIDDEN : GW_REFUSED,
+                 error[0] ? error : "the server refused it");
 }
 
 void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d)
@@ -207,7 +205,10 @@ void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d)
         int n = p->bot == bot && p->stage == WAITING ? part_of(p, d->key) : -1;
 
         if (n >= 0 && !p->post_ids[n]) {
-            part_ended(p, (size_t)n, d->sent, d->post_id, d->error);
+            if (d->sent)
+                part_sent(p, (size_t)n, d->post_id);
+            else
+                part_failed(p, d->forbidden, d->error);
             p = bot->gw->sends;
         } else {
             p = p->next;
@@ -215,10 +216,20 @@ void gw_send_delivered(struct gw_bot *bot, const struct gw_delivery *d)
     }
 }
 
+/* It is in the outbox and will be delivered, but nobody waits for that any more. */
+static void answer_pending(struct gw_pending_send *p, const char *why, const char *when)
+{
+    MW_AUTOFREE char *sentence =
+        mw_asprintf("accepted and recorded, but not delivered yet: %s. It is delivered %s; the "
+                    "same again with the key %s does it only once",
+                    why, when, p->key);
+
+    answer_result(p, GW_PENDING, sentence ? sentence : "accepted, but not delivered yet");
+}
+
 static void on_timer(void *userdata)
 {
     struct gw_pending_send *p = userdata;
-    MW_AUTOFREE char *sentence = NULL;
     struct gw_sender_stats st;
 
     if (p->stage == RESOLVING) {
@@ -226,15 +237,13 @@ static void on_timer(void *userdata)
         return;
     }
     gw_sender_get_stats(p->bot->sender, &st);
-    sentence = mw_asprintf("accepted, but not delivered yet: %s",
-                           st.last_error ? st.last_error : gw_bot_trouble(p->bot));
-    answer_result(p, GW_PENDING, sentence ? sentence : "accepted, but not delivered yet");
+    answer_pending(p, st.last_error ? st.last_error : gw_bot_trouble(p->bot), "later in any case");
 }
 
 /* ---- Committed ---- */
 
 struct part_state {
-    bool found, ended, sent;
+    bool found, ended, sent, forbidden;
     char *post_id, *error;
     size_t parts;
     char kind[32], channel_id[64], on_post[64];
@@ -255,6 +264,7 @@ static bool read_part(const struct mw_outbox *o, void *userdata)
     snprintf(st->channel_id, sizeof(st->channel_id), "%s", o->channel_id);
     if (!mw_json_parse(o->payload, strlen(o->payload), &payload, NULL)) {
         st->parts = (size_t)MW_MAX(mw_json_i64(payload, "parts", 1), 1);
+        st->forbidden = mw_json_bool(payload, GW_FORBIDDEN_MARK);
         snprintf(st->on_post, sizeof(st->on_post), "%s", mw_json_str_or(payload, "post_id", ""));
     }
     return false;
@@ -273,11 +283,12 @@ static bool part_known(struct gw_pending_send *p, size_t n)
     if (rc < 0 || (st.found && (!st.post_id || !st.error))) {
         answer_no_memory(p);
         answered = true;
-    } else if (post_id || st.ended) {
-        bool sent = post_id || st.sent;
-
-        answered = !sent || p->left == 1;
-        part_ended(p, n, sent, post_id ? post_id : st.post_id, st.error);
+    } else if (post_id || st.sent) {
+        answered = p->left == 1;
+        part_sent(p, n, post_id ? post_id : st.post_id);
+    } else if (st.ended) {
+        answered = true;
+        part_failed(p, st.forbidden, st.error);
     }
     free(st.post_id);
     free(st.error);
@@ -401,6 +412,14 @@ static void commit(struct gw_pending_send *p)
 
 /* ---- Where to ---- */
 
+static void answer_not_taken(struct gw_pending_send *p, const char *why)
+{
+    MW_AUTOFREE char *sentence =
+        mw_asprintf("%s; nothing was recorded and nothing is sent: try it again", why);
+
+    answer_error(p, GW_OFFLINE, sentence ? sentence : why);
+}
+
 /* A callback from below arrived; false when the caller has his answer already. */
 static bool still_wanted(struct gw_pending_send *p, const struct mm_result *r)
 {
@@ -412,7 +431,8 @@ static bool still_wanted(struct gw_pending_send *p, const struct mm_result *r)
         return true;
     p->stage = WAITING;
     if (r->outcome == MM_CANCELED)
-        answer_error(p, GW_OFFLINE, "the bot's connection was closed");
+        answer_not_taken(p, p->gw->stopping ? "the daemon is stopping"
+                                            : "the bot's connection was closed");
     else
         answer_error(p, gw_code_of(r->outcome), mw_error_text(&r->err));
     return false;
@@ -689,13 +709,16 @@ void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb c
     start(p, rc, req->key != NULL, &err);
 }
 
-void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why)
+void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why, const char *when)
 {
     struct gw_pending_send *p = gw->sends;
 
     while (p) {
         if (!bot || p->bot == bot) {
-            answer_error(p, p->stage == RESOLVING ? GW_OFFLINE : GW_PENDING, why);
+            if (p->stage == RESOLVING)
+                answer_not_taken(p, why);
+            else
+                answer_pending(p, why, when);
             p = gw->sends;
         } else {
             p = p->next;
