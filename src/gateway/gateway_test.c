@@ -227,7 +227,7 @@ static void tells_why_it_does_not_send(void **state)
     }
     f->s->script = "f";
     assert_int_equal(send_it(f, &(struct gw_send){.channel = CHANNEL, .text = "x"}, &r),
-                     GW_REFUSED);
+                     GW_FORBIDDEN);
     assert_non_null(strstr(r.error, "the server says no"));
     assert_int_equal(outbox_count(f, MW_OUTBOX_FAILED), 1);
     /* A server that is away: accepted, and sent when it is there again. */
