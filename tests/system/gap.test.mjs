@@ -1,11 +1,12 @@
 // Nothing that is said while nobody listens is lost, and nothing is answered twice. Works on a real server too.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { answeredOnce, echo as echoScript, say as sayAs } from '../lib/answers.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Server, World, sandboxOnly } from '../lib/server.mjs';
 
 let server, world, ann, bot;
-const echo = { scripts: { echo: 'printf "re: %s" "$MATTERWIRE_TEXT"' } };
+const echo = { scripts: { echo: echoScript } };
 const handlers = { echo: { type: 'command', command: ['./echo'] } };
 
 before(async () => {
@@ -26,22 +27,8 @@ async function daemonFor(t, more = {}) {
   return daemon;
 }
 
-// All answers of the bot to these posts, once each has one; `extra` posts in the same channel flush what might come twice.
-async function assertAnsweredOnce(posts) {
-  for (const post of posts) await ann.hears((p) => p.user_id === bot.id && p.message === `re: ${post.message}`, `the answer to ${post.message}`);
-  const marker = await ann.post(posts.at(-1).channel_id, `marker ${Math.random()}`);
-  await ann.hears((p) => p.message === `re: ${marker.message}`);
-  for (const post of posts) {
-    const answers = ann.events.items.filter((e) => e.event === 'posted' && e.data.post.user_id === bot.id && e.data.post.message === `re: ${post.message}`);
-    assert.equal(answers.length, 1, `${post.message} has ${answers.length} answers`);
-  }
-}
-
-async function say(channel, n, tag) {
-  const posts = [];
-  for (let i = 0; i < n; i++) posts.push(await ann.post(channel, `${tag} ${i}`));
-  return posts;
-}
+const assertAnsweredOnce = (posts) => answeredOnce(ann, bot, posts);
+const say = (channel, n, tag) => sayAs(ann, channel, n, tag);
 
 test('what was said while the daemon was down is answered once it is up, in order', async (t) => {
   const daemon = await daemonFor(t);
