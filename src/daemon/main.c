@@ -276,6 +276,7 @@ static int daemon_main(struct daemon *d)
     }
     umask(077);
     mw_ignore_sigpipe();
+    signal(SIGXFSZ, SIG_IGN); /* a limit for files is an error of the write, as a full disk is */
     raise_file_limit();
     setup_log(d, config);
     if (uv_loop_init(&d->loop)) {

@@ -412,6 +412,21 @@ static bool take_event(const struct mw_event *ev, void *userdata)
     return false;
 }
 
+/* The machine has no room for the handler now. The event waits; told once, not at every try. */
+static void held_up(struct run *r, const char *reason)
+{
+    struct gw_handler *h = r->h;
+
+    mw_log(h->held_up ? MW_LOG_DEBUG : MW_LOG_WARNING, "the handler cannot start now",
+           MW_F_STR("bot", r->d->bot->name), MW_F_STR("handler", h->name),
+           MW_F_STR("reason", reason));
+    h->held_up = true;
+    (void)!mw_str_set(&h->last_error, reason);
+    h->last_error_at = mw_clock_now();
+    r->end = GW_HANDLER_CANCELED;
+    record_end(r);
+}
+
 /* The attempt is counted; now the handler may see the event. */
 static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
 {
@@ -448,12 +463,13 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
     };
     rc = gw_handler_start(d->bot->gw, r->h, &turn, &turn_ops, r, &r->slot, &r->under_way, &err);
     if (rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) {
-        mw_log_warning("the handler cannot start now", MW_F_STR("bot", d->bot->name),
-                       MW_F_STR("handler", r->h->name), MW_F_STR("reason", mw_error_text(&err)));
-        run_ended(r, GW_HANDLER_CANCELED, NULL, NULL);
+        held_up(r, mw_error_text(&err));
     } else if (rc) {
         run_ended(r, GW_HANDLER_FAILED, NULL, mw_error_text(&err));
     } else {
+        if (r->h->held_up)
+            mw_log_info("the handler can start again", MW_F_STR("handler", r->h->name));
+        r->h->held_up = false;
         typing(r);
     }
 }

@@ -45,6 +45,7 @@ struct gw_handler {
     char *last_error;
     int64_t last_error_at;
     struct gw_handler_slot *slots; /* the newest first: of the config in force, if it was opened */
+    bool held_up; /* could not start for want of memory or descriptors: see last_error */
 };
 
 struct gw_bot {

@@ -1,7 +1,9 @@
 // What the machine does to a daemon: kill at any instant, a full disk, a locked database, no descriptors left, a clock that is
 // set. Nothing is lost, nothing is said twice, nothing spins, and what does not work is a state that people see.
 import assert from 'node:assert/strict';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { within } from '../lib/client.mjs';
@@ -41,7 +43,9 @@ async function daemonFor(t, { script = echo, bots, settings, env } = {}) {
 }
 
 const answered = (posts, ms) => answeredOnce(ann, bot, posts, ms);
-const logLines = (daemon, message) => daemon.program.stderr.items.filter((l) => l.includes(`"${message}"`)).length;
+// How often the log has it, apart from debugging.
+const logLines = (daemon, message) =>
+  daemon.program.stderr.items.filter((l) => l.includes(`"${message}"`) && !l.includes('"level":"debug"')).length;
 const status = async (daemon) => (await daemon.cli('status', '--json')).json;
 
 describe('killed', () => {
@@ -291,4 +295,58 @@ describe('no descriptors left', () => {
     assert.equal((await daemon.cli('reload')).code, 0);
     await answered(posts, 60_000);
   });
+});
+
+describe('somebody sets the clock', () => {
+  const library = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
+  const missing = { skip: !existsSync(library) && 'needs the package libfaketime' };
+
+  for (const offset of ['+1h', '-1h']) {
+    test(`by ${offset}: turns, retries, catch-up and restarts go on as before`, { ...missing, timeout: 120_000 }, async (t) => {
+      if (missing.skip || !server.controlUrl) return t.skip('needs the sandbox');
+      const folder = await mkdtemp(path.join(os.tmpdir(), 'matterwire-clock-'));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      const clock = path.join(folder, 'clock');
+      await writeFile(clock, '+0');
+      const daemon = await daemonFor(t, {
+        script: turn,
+        env: {
+          LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: clock, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1',
+          DONT_FAKE_MONOTONIC: '1', ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
+        },
+      });
+      const go = path.join(daemon.folder, 'go');
+      // In the middle of a turn, which goes on: its time limit is not over.
+      const posts = await say(ann, world.channel, 1, `clock ${offset}, in a turn`);
+      await appears(path.join(daemon.folder, 'begun'));
+      await writeFile(clock, offset);
+      await writeFile(go, '');
+      await answered(posts);
+      // A time of the log shows that the clock was set.
+      const entry = JSON.parse(daemon.program.stderr.items.at(-1));
+      assert.ok(Math.abs(Date.parse(entry.time) - Date.now()) > 1_800_000, entry.time);
+      // What is missed while away is found, by the server's times.
+      await server.control('/upgrades', { action: 'refuse', status: 502, body: 'x', count: 2 });
+      await server.control('/sockets', { action: 'lose', user: bot.id });
+      await daemon.state('helper', 'waiting');
+      await answered(await say(ann, world.channel, 3, `clock ${offset}, away`));
+      // A retry waits as long as the server said, not as long as a clock says.
+      const rule = { method: 'POST', path: '/api/v4/posts', skip: 1, action: 'fail', status: 503, retry_after: 1 };
+      let { id } = await server.control('/rules', rule);
+      const [retried] = await say(ann, world.channel, 1, `clock ${offset}, refused`);
+      await server.control(`/wait?rule=${id}&hits=1`);
+      await writeFile(clock, '+0');
+      await answered([retried]);
+      // A row that waits is not held up by the time of a clock that was wrong when it was written.
+      await writeFile(clock, offset);
+      ({ id } = await server.control('/rules', rule));
+      const [kept] = await say(ann, world.channel, 1, `clock ${offset}, kept`);
+      await server.control(`/wait?rule=${id}&hits=1`);
+      await daemon.program.kill('SIGKILL');
+      await writeFile(clock, '+0');
+      const missed = await say(ann, world.channel, 2, `clock ${offset}, dead`);
+      await daemon.start();
+      await answered([kept, ...missed], 60_000);
+    });
+  }
 });
