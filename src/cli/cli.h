@@ -62,6 +62,7 @@ struct cli_verb_table {
     {                                                                                              \
         .verbs = (array), .n = MW_ARRAY_LEN(array)                                                 \
     }
+extern const struct cli_verb_table cli_verbs_work;
 extern const struct cli_verb_table cli_verbs_post;
 extern const struct cli_verb_table cli_verbs_read;
 extern const struct cli_verb_table cli_verbs_channel;

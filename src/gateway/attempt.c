@@ -64,22 +64,6 @@ static void hold_all(struct gw_sender *s, int64_t at_least)
     s->hold_until = now + MW_MAX(wait, at_least);
 }
 
-static void tell(struct gw_sender *s, const struct gw_row *r)
-{
-    const struct gw_delivery d = {
-        .key = r->key,
-        .kind = r->kind_name,
-        .channel_id = r->channel_id,
-        .event_id = r->event_id,
-        .sent = r->state == MW_OUTBOX_SENT,
-        .post_id = r->result_id ? r->result_id : "",
-        .error = r->error ? r->error : "",
-        .forbidden = mw_json_bool(r->payload, GW_FORBIDDEN_MARK),
-    };
-
-    s->on_delivery(&d, s->userdata);
-}
-
 static void on_recorded(const struct mw_tx_result *res, void *userdata)
 {
     struct gw_row *r = userdata;
@@ -98,7 +82,7 @@ static void on_recorded(const struct mw_tx_result *res, void *userdata)
         gw_lane_pop(r->lane);
         if (r->state == MW_OUTBOX_FAILED) {
             s->stats.failed++;
-            tell(s, r);
+            gw_row_tell(r);
         }
         gw_row_free(r);
     }
@@ -155,7 +139,7 @@ static void end_sent(struct gw_row *r, const char *post_id, bool found)
     record(r);
     /* It is there: whoever waits need not wait for the record, too. If we die before that is
      * committed, the key will be found. */
-    tell(r->lane->s, r);
+    gw_row_tell(r);
 }
 
 static void end_failed(struct gw_row *r, const char *why)

@@ -20,6 +20,23 @@ void gw_row_free(struct gw_row *r)
     free(r);
 }
 
+void gw_row_tell(const struct gw_row *r)
+{
+    const struct gw_sender *s = r->lane->s;
+    const struct gw_delivery d = {
+        .key = r->key,
+        .kind = r->kind_name,
+        .channel_id = r->channel_id,
+        .event_id = r->event_id,
+        .sent = r->state == MW_OUTBOX_SENT,
+        .post_id = r->result_id ? r->result_id : "",
+        .error = r->error ? r->error : "",
+        .forbidden = mw_json_bool(r->payload, GW_FORBIDDEN_MARK),
+    };
+
+    s->on_delivery(&d, s->userdata);
+}
+
 /* ---- Lanes ---- */
 
 static void lane_unlink(struct gw_lane *l)
@@ -82,7 +99,7 @@ void gw_lane_pop(struct gw_lane *l)
 
 static bool ready(const struct gw_sender *s, const struct gw_row *r, int64_t now)
 {
-    if (!r || r->busy || r->due > now)
+    if (!r || r->busy || r->dropping || r->due > now)
         return false;
     if (r->unrecorded)
         return true;
@@ -104,7 +121,7 @@ void gw_sender_pump(struct gw_sender *s)
     for (l = s->first; l; l = l->next) {
         const struct gw_row *r = l->head;
 
-        if (!r->busy)
+        if (!r->busy && !r->dropping)
             next = MW_MIN(next, r->unrecorded ? r->due : MW_MAX(r->due, s->hold_until));
     }
     if (next == INT64_MAX || s->active >= s->parallel)
@@ -184,7 +201,7 @@ void gw_sender_load(struct gw_sender *s)
     unsigned room = s->rows < s->window ? s->window - s->rows : 0;
     int rc;
 
-    if (!room) {
+    if (!room || s->drops) {
         s->more = true;
         return;
     }
@@ -273,6 +290,74 @@ const char *gw_sender_delivered(const struct gw_sender *s, const char *key)
             return l->head->result_id;
     }
     return NULL;
+}
+
+static struct gw_row *find_row(struct gw_sender *s, int64_t id)
+{
+    for (const struct gw_lane *l = s->first; l; l = l->next) {
+        for (struct gw_row *r = l->head; r; r = r->next) {
+            if (r->id == id)
+                return r;
+        }
+    }
+    return NULL;
+}
+
+void gw_sender_hurry(struct gw_sender *s, int64_t id)
+{
+    struct gw_row *r = find_row(s, id);
+
+    if (!r || r->busy)
+        return;
+    r->due = 0;
+    s->hold_until = 0;
+    gw_sender_pump(s);
+}
+
+int gw_sender_drop_begin(struct gw_sender *s, int64_t id)
+{
+    struct gw_row *r = find_row(s, id);
+
+    if (r && (r->busy || r->unrecorded || r->dropping))
+        return 1;
+    if (r)
+        r->dropping = true;
+    s->drops++;
+    return 0;
+}
+
+static void take_out(struct gw_row *r)
+{
+    struct gw_lane *l = r->lane;
+    struct gw_row *before = l->head;
+
+    if (before == r) {
+        gw_lane_pop(l);
+        return;
+    }
+    while (before->next != r)
+        before = before->next;
+    before->next = r->next;
+    if (l->tail == r)
+        l->tail = before;
+    l->s->rows--;
+}
+
+void gw_sender_drop_end(struct gw_sender *s, int64_t id, bool dropped)
+{
+    struct gw_row *r = find_row(s, id);
+
+    s->drops--;
+    if (r && dropped) {
+        r->state = MW_OUTBOX_DROPPED;
+        (void)!mw_str_set(&r->error, "somebody dropped it");
+        gw_row_tell(r);
+        take_out(r);
+        gw_row_free(r);
+    } else if (r) {
+        r->dropping = false;
+    }
+    gw_sender_wake(s);
 }
 
 void gw_sender_stop(struct gw_sender *s)

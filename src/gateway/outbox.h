@@ -58,6 +58,12 @@ void gw_sender_retry(struct gw_sender *s);
 /* The post of a row that was delivered, while its record is still on its way to the store; NULL =
  * it was not, or the store knows it. Valid until the loop runs again. */
 const char *gw_sender_delivered(const struct gw_sender *s, const char *key);
+/* Try a row now, if it waits. */
+void gw_sender_hurry(struct gw_sender *s, int64_t id);
+/* A person drops a row: between the two it is not tried, while the caller writes that to the store.
+ * Returns 0, or 1 when the row is under way: then there is nothing to end. */
+int gw_sender_drop_begin(struct gw_sender *s, int64_t id);
+void gw_sender_drop_end(struct gw_sender *s, int64_t id, bool dropped);
 /* Start nothing more. */
 void gw_sender_stop(struct gw_sender *s);
 /* A call or a commit is under way, or a row is about to be tried. */

@@ -24,6 +24,7 @@ struct gw_row {
     int64_t not_before;     /* wall clock */
     int64_t due;            /* monotonic: not tried before */
     bool busy;              /* a call or a commit is under way */
+    bool dropping;          /* somebody is about to drop it */
     bool unrecorded;        /* state, result and error are not in the store yet */
     bool unsure;            /* the server may have it: look before sending */
     char *result_id, *error;
@@ -58,6 +59,7 @@ struct gw_sender {
     int64_t loaded_id; /* rows up to here are in memory or done */
     bool more;         /* the store has rows beyond the window */
     bool stopped;
+    unsigned drops; /* that have begun: nothing is loaded meanwhile */
     /* The server as a whole is in trouble: nothing is tried before. */
     int64_t hold_until; /* monotonic */
     struct mw_backoff hold;
@@ -66,6 +68,8 @@ struct gw_sender {
 
 /* ---- outbox.c ---- */
 void gw_row_free(struct gw_row *r);
+/* Tells whoever waits how the row ended. */
+void gw_row_tell(const struct gw_row *r);
 /* Takes the head row out of its lane; the lane goes behind the others, or away. */
 void gw_lane_pop(struct gw_lane *l);
 /* Starts what can go now, and the timer for the rest. */

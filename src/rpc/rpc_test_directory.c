@@ -1,6 +1,7 @@
-/* Of the gateway, what the server's own tests do without: the directory, files. */
+/* Of the gateway, what the server's own tests do without: the directory, files, work. */
 #include "gateway/directory.h"
 #include "gateway/files.h"
+#include "gateway/work.h"
 
 static void refuse(gw_cb cb, void *userdata)
 {
@@ -24,3 +25,14 @@ REFUSED(gw_teams)
 REFUSED(gw_groups)
 REFUSED(gw_upload, const struct gw_upload *req)
 REFUSED(gw_download, const struct gw_download *req)
+
+cJSON *gw_work_json(struct gw *gw, enum gw_work work, const struct gw_work_filter *f)
+{
+    return NULL;
+}
+
+void gw_work_by_hand(struct gw *gw, enum gw_work work, enum gw_by_hand what, const char *bot,
+                     const char *const *names, size_t n, gw_cb cb, void *userdata)
+{
+    refuse(cb, userdata);
+}
