@@ -22,6 +22,8 @@ static void call_unlink(struct mw_http_call *call)
         call->http->calls = call->next;
     if (call->next)
         call->next->prev = call->prev;
+    if (call->http->delivering == call)
+        call->http->delivering = NULL;
 }
 
 /* Takes the call out of everything, tells its owner, frees it. */
@@ -36,6 +38,37 @@ static void complete(struct mw_http_call *call, CURLcode code, int canceled)
     mw_buf_deinit(&r.body);
     mw_error_reset(&r.err);
     mw_http_call_free(call);
+}
+
+/* Hands over what curl's callbacks took; inside of them a call cannot be canceled. */
+static void deliver(struct mw_http *http)
+{
+    struct mw_http_call *call;
+
+    for (call = http->calls; call; call = call->next)
+        call->fresh = mw_http_answer_streams(call);
+    while (!http->freeing) {
+        MW_AUTOBUF data = {0};
+        long status = 0;
+        int r;
+
+        for (call = http->calls; call && !call->fresh;)
+            call = call->next;
+        if (!call)
+            return;
+        call->fresh = false;
+        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+        data = call->body;
+        mw_buf_init(&call->body, data.limit);
+        call->streamed += data.len;
+        http->delivering = call;
+        r = call->on_data((int)status, data.data, data.len, call->userdata);
+        if (r < 0 && http->delivering) {
+            call->data_error = r;
+            complete(call, CURLE_OK, 0);
+        }
+        http->delivering = NULL;
+    }
 }
 
 static void finish_calls(struct mw_http *http)
@@ -78,10 +111,12 @@ static void act(struct mw_http *http, curl_socket_t fd, int events)
     if (curl_multi_socket_action(http->multi, fd, events, &running) != CURLM_OK) {
         /* Memory ran out inside curl or in on_socket: curl takes no more events until all its
          * calls are gone. */
+        deliver(http);
         finish_calls(http);
         give_up(http);
         return;
     }
+    deliver(http);
     finish_calls(http);
 }
 

@@ -62,6 +62,10 @@ struct mw_http_response {
  */
 typedef void (*mw_http_cb)(const struct mw_http_response *r, void *userdata);
 
+/* More of the body of a 2xx answer, as it comes in. Nothing of the call's own code is on the stack:
+ * it may be canceled here, and `http` freed. A negative errno ends the call with that error. */
+typedef int (*mw_http_data_cb)(int status, const char *data, size_t len, void *userdata);
+
 struct mw_http_request {
     const char *method; /* "GET" ... */
     const char *url;
@@ -73,7 +77,8 @@ struct mw_http_request {
     const char *upload_path;   /* send this file as the body instead (streamed); NULL = none */
     const char *download_path; /* write a 2xx body to this file (created 0600, replaced); NULL = to
                                   memory */
-    size_t max_body;           /* bytes of an answer in memory; 0 = 16 MiB */
+    mw_http_data_cb on_data;   /* gets a 2xx body piece by piece, instead of memory; NULL = none */
+    size_t max_body;           /* bytes of an answer in memory or to on_data; 0 = 16 MiB */
     int64_t timeout_ms;        /* 0 = the client's */
     mw_http_cb cb;
     void *userdata;

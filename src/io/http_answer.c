@@ -78,12 +78,22 @@ static int download_write(struct mw_http_call *call, const char *data, size_t le
     return 0;
 }
 
-static bool goes_to_file(const struct mw_http_call *call)
+static bool is_success(const struct mw_http_call *call)
 {
     long status = 0;
 
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-    return call->download_path && status >= 200 && status < 300;
+    return status >= 200 && status < 300;
+}
+
+static bool goes_to_file(const struct mw_http_call *call)
+{
+    return call->download_path && is_success(call);
+}
+
+bool mw_http_answer_streams(const struct mw_http_call *call)
+{
+    return call->on_data && call->body.len && is_success(call);
 }
 
 static size_t on_body(char *data, size_t size, size_t nmemb, void *userdata)
@@ -93,6 +103,8 @@ static size_t on_body(char *data, size_t size, size_t nmemb, void *userdata)
 
     if (goes_to_file(call))
         call->local_error = download_write(call, data, len);
+    else if (call->streamed + call->body.len + len > call->body.limit)
+        call->local_error = -E2BIG;
     else
         call->local_error = mw_buf_append(&call->body, data, len);
     return call->local_error ? 0 : len;
@@ -175,6 +187,8 @@ static int outcome_code(const struct mw_http_call *call, CURLcode code)
 {
     long os_errno = 0;
 
+    if (call->data_error)
+        return call->data_error;
     if (call->local_error)
         return call->local_error;
     if (call->retry_refused)
@@ -223,7 +237,10 @@ static void describe(const struct mw_http_call *call, CURLcode code, int error,
 
     curl_easy_getinfo(call->easy, CURLINFO_HTTP_CONNECTCODE, &connect_status);
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (call->local_error == -E2BIG) {
+    if (call->data_error) {
+        mw_error_set(err, error, "the answer of %s was not taken: %s", call->where,
+                     strerror(-call->data_error));
+    } else if (call->local_error == -E2BIG) {
         mw_error_set(err, error, "the answer of %s is longer than %zu bytes", call->where,
                      call->body.limit);
     } else if (call->local_error && call->upload_fd >= 0 && !status) {

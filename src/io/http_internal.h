@@ -20,6 +20,7 @@ struct mw_http {
     char *ca_file, *cert_file, *key_file, *proxy, *user_agent;
     bool insecure;
     struct mw_http_call *calls;
+    struct mw_http_call *delivering; /* whose on_data runs; NULL again when it is gone */
 };
 
 struct mw_http_call {
@@ -34,6 +35,7 @@ struct mw_http_call {
     bool headers_done;  /* the empty line behind the answer's headers was seen */
     bool retry_refused; /* curl wanted to send it again, on another connection */
     bool lost;          /* curl cannot go on with it */
+    bool fresh;         /* has something for on_data */
     int64_t timeout_ms;
 
     int upload_fd;
@@ -44,10 +46,13 @@ struct mw_http_call {
     int download_fd;
 
     struct mw_buf got_headers; /* name NUL value NUL ... */
-    struct mw_buf body;
-    int local_error; /* why one of our callbacks stopped the transfer */
+    struct mw_buf body;        /* with on_data: what it has not got yet */
+    size_t streamed;           /* bytes that on_data got */
+    int data_error;            /* on_data's */
+    int local_error;           /* why one of our callbacks stopped the transfer */
     char curl_error[CURL_ERROR_SIZE];
 
+    mw_http_data_cb on_data;
     mw_http_cb cb;
     void *userdata;
 };
@@ -63,6 +68,9 @@ bool mw_http_call_sent(const struct mw_http_call *call);
 
 /* Sets curl's callbacks for the answer. */
 CURLcode mw_http_answer_listen(struct mw_http_call *call);
+
+/* True when on_data is to get what is in `body`. */
+bool mw_http_answer_streams(const struct mw_http_call *call);
 
 /* What became of the call: curl's code, or `canceled` (a negative errno) when it is not 0. The body
  * moves into `ret`, which points to what is the call's. */

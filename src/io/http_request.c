@@ -260,6 +260,7 @@ int mw_http_call_new(struct mw_http *http, const struct mw_http_request *req,
     call->download_fd = -1;
     call->http = http;
     call->cb = req->cb;
+    call->on_data = req->on_data;
     call->userdata = req->userdata;
     call->timeout_ms = req->timeout_ms ? req->timeout_ms : http->timeout_ms;
     mw_buf_init(&call->body, req->max_body ? req->max_body : DEFAULT_MAX_BODY);

@@ -47,6 +47,15 @@ struct fixture {
     size_t body_len;
     int64_t retry_after_ms, date_ms;
     bool free_in_callback;
+
+    /* A streamed answer. */
+    uv_stream_t *last_peer;
+    const char *const *more; /* what the server sends after each piece; NULL = it closes */
+    char streamed[256];
+    unsigned pieces;
+    struct mw_http_call *cancel_in_data;
+    bool free_in_data;
+    int data_result;
 };
 
 static void on_peer_closed(uv_handle_t *handle)
@@ -122,6 +131,7 @@ static void on_connection(uv_stream_t *listener, int status)
     assert_non_null(p);
     p->f = f;
     p->tcp.data = p;
+    f->last_peer = (uv_stream_t *)&p->tcp;
     f->connections++;
     uv_tcp_init(&f->loop, &p->tcp);
     assert_int_equal(uv_accept(listener, (uv_stream_t *)&p->tcp), 0);
@@ -575,6 +585,130 @@ static void test_time_limit(void **state)
     expect_failure(f, -ETIMEDOUT, MW_HTTP_AMBIGUOUS, "did not answer within 0.05 s");
 }
 
+static int on_data(int status, const char *data, size_t len, void *userdata)
+{
+    struct fixture *f = userdata;
+    size_t at = strlen(f->streamed);
+    uv_buf_t out;
+
+    assert_int_equal(status, 200);
+    assert_true(len && at + len < sizeof(f->streamed));
+    memcpy(f->streamed + at, data, len);
+    f->pieces++;
+    if (f->cancel_in_data)
+        mw_http_cancel(f->cancel_in_data);
+    if (f->free_in_data)
+        mw_http_free(take_ptr(f->http));
+    if (f->cancel_in_data || f->free_in_data || f->data_result)
+        return f->data_result;
+    if (f->more && *f->more) {
+        out = uv_buf_init((char *)(uintptr_t)*f->more, (unsigned)strlen(*f->more));
+        assert_int_equal(uv_try_write(f->last_peer, &out, 1), (int)out.len);
+        f->more++;
+    } else if (f->more) {
+        uv_close((uv_handle_t *)f->last_peer, on_peer_closed);
+        f->more = NULL;
+    }
+    return 0;
+}
+
+#define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static const struct mw_http_request streamed = {
+    .method = "POST", .body = "{}", .body_len = 2, .on_data = on_data};
+
+static void test_streamed_answer(void **state)
+{
+    static const char *const more[] = {"3\r\ntwo\r\n", "5\r\nthree\r\n0\r\n\r\n"};
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    f->more = more;
+    call(f, &streamed);
+    assert_int_equal(f->error, 0);
+    assert_int_equal(f->status, 200);
+    assert_string_equal(f->streamed, "onetwothree");
+    assert_int_equal(f->pieces, 3);
+    assert_int_equal(f->body_len, 0);
+}
+
+/* What is said of a failure goes to memory, as ever. */
+static void test_streamed_answer_with_another_status(void **state)
+{
+    struct fixture *f = *state;
+
+    SCRIPT(f, {"HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nwrong", KEEP});
+    call(f, &streamed);
+    assert_int_equal(f->status, 400);
+    assert_string_equal(f->body, "wrong");
+    assert_int_equal(f->pieces, 0);
+}
+
+static void test_streamed_answer_is_cut(void **state)
+{
+    static const char *const more[] = {NULL};
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    f->more = more;
+    call(f, &streamed);
+    expect_failure(f, -ECONNRESET, MW_HTTP_AMBIGUOUS, "cut its answer short");
+    assert_string_equal(f->streamed, "one");
+}
+
+static void test_streamed_answer_limit(void **state)
+{
+    static const char *const more[] = {"3\r\ntwo\r\n"};
+    struct mw_http_request small = streamed;
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    f->more = more;
+    small.max_body = 5;
+    call(f, &small);
+    expect_failure(f, -E2BIG, MW_HTTP_AMBIGUOUS, "longer than 5 bytes");
+    assert_string_equal(f->streamed, "one");
+}
+
+static void test_streamed_answer_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    f->data_result = -EBADMSG;
+    call(f, &streamed);
+    expect_failure(f, -EBADMSG, MW_HTTP_AMBIGUOUS, "was not taken");
+}
+
+static void test_streamed_answer_is_canceled(void **state)
+{
+    struct mw_http_request req = streamed;
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    req.url = url(f, "/");
+    req.cb = on_done;
+    req.userdata = f;
+    f->data_result = -EIO; /* too late: the call is gone */
+    assert_int_equal(mw_http_start(f->http, &req, &f->cancel_in_data, NULL), 0);
+    while (!f->done)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(f->error, -ECANCELED);
+    assert_int_equal(f->done, 1);
+    assert_int_equal(f->pieces, 1);
+}
+
+static void test_streamed_answer_and_the_client_goes(void **state)
+{
+    struct fixture *f = *state;
+
+    SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});
+    f->free_in_data = true;
+    call(f, &streamed);
+    assert_int_equal(f->error, -ECANCELED);
+    assert_int_equal(f->done, 1);
+}
+
 static void test_retry_after(void **state)
 {
     struct fixture *f = *state;
@@ -814,6 +948,13 @@ int main(void)
         T(test_no_http),
         T(test_longer_than_announced),
         T(test_time_limit),
+        T(test_streamed_answer),
+        T(test_streamed_answer_with_another_status),
+        T(test_streamed_answer_is_cut),
+        T(test_streamed_answer_limit),
+        T(test_streamed_answer_is_refused),
+        T(test_streamed_answer_is_canceled),
+        T(test_streamed_answer_and_the_client_goes),
         T(test_retry_after),
         T(test_answer_limit),
         T(test_cancel),
