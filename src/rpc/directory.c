@@ -2,34 +2,18 @@
 #include "gateway/directory.h"
 #include "rpc/internal.h"
 
-static void on_reply(struct gw_reply *reply, void *userdata)
-{
-    rpc_call_reply(userdata, reply);
-}
-
-/* NULL: the call was answered. */
-static struct gw_bot *bot_of(struct rpc_call *call, const cJSON *params)
-{
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    struct gw_bot *bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
-
-    if (!bot)
-        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
-    return bot;
-}
-
 static void run_channels(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
         gw_channels(rpc_call_gw(call), bot, mw_json_str(params, "team"),
-                    mw_json_bool(params, "all"), on_reply, call);
+                    mw_json_bool(params, "all"), rpc_call_on_reply, call);
 }
 
 static void run_users(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
         gw_users(rpc_call_gw(call), bot,
@@ -39,31 +23,31 @@ static void run_users(struct rpc_call *call, const cJSON *params)
                      .channel = mw_json_str(params, "channel"),
                      .limit = (unsigned)mw_json_i64(params, "limit", 0),
                  },
-                 on_reply, call);
+                 rpc_call_on_reply, call);
 }
 
 static void run_user(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
-        gw_user(rpc_call_gw(call), bot, mw_json_str(params, "name"), on_reply, call);
+        gw_user(rpc_call_gw(call), bot, mw_json_str(params, "name"), rpc_call_on_reply, call);
 }
 
 static void run_teams(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
-        gw_teams(rpc_call_gw(call), bot, on_reply, call);
+        gw_teams(rpc_call_gw(call), bot, rpc_call_on_reply, call);
 }
 
 static void run_groups(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
-        gw_groups(rpc_call_gw(call), bot, on_reply, call);
+        gw_groups(rpc_call_gw(call), bot, rpc_call_on_reply, call);
 }
 
 static void change(struct rpc_call *call, const cJSON *params, enum gw_channel_action action)
@@ -80,7 +64,7 @@ static void change(struct rpc_call *call, const cJSON *params, enum gw_channel_a
         rpc_call_param_error(call, "users", "`users` is empty");
         return;
     }
-    bot = bot_of(call, params);
+    bot = rpc_call_bot(call, params);
     if (bot)
         gw_channel_change(rpc_call_gw(call), bot,
                           &(struct gw_channel_change){
@@ -94,7 +78,7 @@ static void change(struct rpc_call *call, const cJSON *params, enum gw_channel_a
                               .purpose = mw_json_str(params, "purpose"),
                               .is_private = mw_json_bool(params, "private"),
                           },
-                          on_reply, call);
+                          rpc_call_on_reply, call);
 }
 
 #define CHANGE(name, action)                                                                       \
@@ -113,11 +97,6 @@ CHANGE(run_archive, GW_CHANNEL_ARCHIVE)
 
 /* ---- The table ---- */
 
-#define BOT                                                                                        \
-    {                                                                                              \
-        .name = "bot", .type = RPC_STRING,                                                         \
-        .doc = "Name of the bot. May be left out when there is only one."                          \
-    }
 #define CHANNEL                                                                                    \
     {                                                                                              \
         .name = "channel", .type = RPC_STRING, .required = true,                                   \
@@ -131,17 +110,17 @@ CHANGE(run_archive, GW_CHANNEL_ARCHIVE)
     }
 
 static const struct rpc_param channels_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "team",
      .type = RPC_STRING,
      .doc = "Only this team, by its name in addresses. With `all` the configured or the only team "
             "unless given."},
     {.name = "all", .type = RPC_BOOL, .doc = "All public channels of the team."},
 };
-static const struct rpc_param bot_params[] = {BOT};
-static const struct rpc_param channel_params[] = {BOT, CHANNEL, TEAM};
+static const struct rpc_param bot_params[] = {RPC_BOT_PARAM};
+static const struct rpc_param channel_params[] = {RPC_BOT_PARAM, CHANNEL, TEAM};
 static const struct rpc_param create_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "channel",
      .type = RPC_STRING,
      .required = true,
@@ -155,19 +134,19 @@ static const struct rpc_param create_params[] = {
     {.name = "purpose", .type = RPC_STRING, .doc = "What it is for."},
 };
 static const struct rpc_param member_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     CHANNEL,
     TEAM,
     {.name = "users", .type = RPC_STRINGS, .required = true, .doc = "Names (`@name`) or ids."},
 };
 static const struct rpc_param text_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     CHANNEL,
     TEAM,
     {.name = "text", .type = RPC_STRING, .required = true, .doc = "The new one; empty = none."},
 };
 static const struct rpc_param users_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "search", .type = RPC_STRING, .doc = "Only those whose name begins with this."},
     {.name = "team", .type = RPC_STRING, .doc = "Only members of this team."},
     {.name = "channel", .type = RPC_STRING, .doc = "Only members of this channel."},
@@ -178,7 +157,7 @@ static const struct rpc_param users_params[] = {
      .doc = "How many at the most; 100 unless given."},
 };
 static const struct rpc_param user_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "name", .type = RPC_STRING, .required = true, .doc = "`@name`, name or id."},
 };
 

@@ -2,11 +2,6 @@
 #include "gateway/files.h"
 #include "rpc/internal.h"
 
-static void on_reply(struct gw_reply *reply, void *userdata)
-{
-    rpc_call_reply(userdata, reply);
-}
-
 static void on_progress(int64_t done, int64_t total, void *userdata)
 {
     struct rpc_call *call = userdata;
@@ -25,20 +20,9 @@ static void on_progress(int64_t done, int64_t total, void *userdata)
     mw_buf_clear(out);
 }
 
-/* NULL: the call was answered. */
-static struct gw_bot *bot_of(struct rpc_call *call, const cJSON *params)
-{
-    MW_AUTOERROR err = MW_ERROR_INIT;
-    struct gw_bot *bot = gw_find_bot(rpc_call_gw(call), mw_json_str(params, "bot"), &err);
-
-    if (!bot)
-        rpc_call_error(call, GW_NOT_FOUND, mw_error_text(&err), NULL);
-    return bot;
-}
-
 static void run_upload(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
         gw_upload(rpc_call_gw(call), bot,
@@ -48,12 +32,12 @@ static void run_upload(struct rpc_call *call, const cJSON *params)
                       .name = mw_json_str(params, "name"),
                       .progress = mw_json_bool(params, "progress") ? on_progress : NULL,
                   },
-                  on_reply, call);
+                  rpc_call_on_reply, call);
 }
 
 static void run_download(struct rpc_call *call, const cJSON *params)
 {
-    struct gw_bot *bot = bot_of(call, params);
+    struct gw_bot *bot = rpc_call_bot(call, params);
 
     if (bot)
         gw_download(rpc_call_gw(call), bot,
@@ -63,16 +47,11 @@ static void run_download(struct rpc_call *call, const cJSON *params)
                         .replace = mw_json_bool(params, "replace"),
                         .progress = mw_json_bool(params, "progress") ? on_progress : NULL,
                     },
-                    on_reply, call);
+                    rpc_call_on_reply, call);
 }
 
 /* ---- The table ---- */
 
-#define BOT                                                                                        \
-    {                                                                                              \
-        .name = "bot", .type = RPC_STRING,                                                         \
-        .doc = "Name of the bot. May be left out when there is only one."                          \
-    }
 #define PROGRESS                                                                                   \
     {                                                                                              \
         .name = "progress", .type = RPC_BOOL,                                                      \
@@ -81,7 +60,7 @@ static void run_download(struct rpc_call *call, const cJSON *params)
     }
 
 static const struct rpc_param upload_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "channel",
      .type = RPC_STRING,
      .required = true,
@@ -99,7 +78,7 @@ static const struct rpc_param upload_params[] = {
 };
 
 static const struct rpc_param download_params[] = {
-    BOT,
+    RPC_BOT_PARAM,
     {.name = "what",
      .type = RPC_STRING,
      .required = true,
