@@ -224,7 +224,8 @@ static void print_background(const struct cli *cli, const cJSON *store)
         printf("        retention deleted %s since the start\n",
                cli_count(pruned, "event", "events", n, sizeof(n)));
     if (mw_json_bool(store, "prune_held"))
-        printf("        %sretention waits: a consumer has not read what should go%s\n",
+        printf("        %sretention waits for a consumer that has not read what should go; "
+               "`matterwire consumers` lists them%s\n",
                cli_color(cli, CLI_YELLOW), cli_color(cli, CLI_PLAIN));
     if (trouble)
         printf("        %s%s%s\n", cli_color(cli, CLI_RED), trouble, cli_color(cli, CLI_PLAIN));

@@ -43,6 +43,7 @@ struct stream {
     int64_t last_id;   /* printed and not yet acknowledged; 0 = none */
     int64_t printed;   /* events since credit was granted */
     struct mw_buf out; /* lines to write */
+    bool over;         /* nothing more comes */
     sigset_t while_waiting, while_working;
 };
 
@@ -128,6 +129,10 @@ static int handle_line(struct stream *s, const char *line, size_t len)
     error = mw_json_obj(message, "error");
     if (error)
         return cli_print_rpc_error(error);
+    if (strcmp(mw_json_str_or(message, "method", ""), "stream.end") == 0) {
+        s->over = true;
+        return CLI_DONE;
+    }
     event = mw_json_obj(mw_json_obj(message, "params"), "event");
     if (!event)
         return CLI_DONE;
@@ -183,6 +188,10 @@ static int follow(struct stream *s)
             r = settle(s);
         if (r || stop)
             return r;
+        if (s->over)
+            return cli_error(
+                CLI_FAILED, "the bot \"%s\" was removed from the configuration: the stream is over",
+                s->options->bot);
         if (ppoll(fds, 2, NULL, &s->while_waiting) < 0 && errno != EINTR)
             return cli_error(CLI_FAILED, "cannot wait for events: %s", strerror(errno));
         if (stop || (fds[1].revents && !s->exec.argv))

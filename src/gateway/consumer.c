@@ -3,6 +3,10 @@
 
 #define DEFAULT_LIMIT 1000
 
+/* Cursors in the store: of a stream's consumer, and of a bot's handlers. */
+#define STREAM "stream:"
+#define ROUTE  "route:"
+
 struct gw_consumer {
     struct gw *gw;
     struct gw_consumer *next;
@@ -14,6 +18,7 @@ struct gw_consumer {
     int64_t acked;
     bool armed; /* on_ready may come */
     bool ready; /* on_ready is to come */
+    bool gone;  /* its bot is not in the config */
     bool live;  /* gets a live event in this round */
     void (*on_ready)(struct gw_consumer *c, void *userdata);
     void (*on_live)(struct gw_consumer *c, const struct mw_event *ev, void *userdata);
@@ -116,6 +121,31 @@ static bool in_use(const struct gw *gw, const char *name)
     return false;
 }
 
+static bool configured(const struct gw *gw, const char *bot)
+{
+    for (size_t i = 0; i < gw->n_bots; i++) {
+        if (mw_streq(gw->bots[i]->name, bot))
+            return true;
+    }
+    return false;
+}
+
+void gw_consumers_reloaded(struct gw *gw)
+{
+    for (struct gw_consumer *c = gw->consumers; c; c = c->next) {
+        bool was = c->gone;
+
+        c->gone = c->bot && !configured(gw, c->bot);
+        if (c->gone && !was)
+            arm(c, true);
+    }
+}
+
+bool gw_consumer_gone(const struct gw_consumer *c)
+{
+    return c->gone;
+}
+
 static void consumer_destroy(struct gw_consumer *c)
 {
     free(c->name);
@@ -146,7 +176,7 @@ int gw_consumer_new(struct gw *gw, const struct gw_consumer_params *params,
     c->userdata = params->userdata;
     if (params->name) {
         rc = mw_str_set(&c->name, params->name);
-        c->cursor = mw_asprintf("stream:%s", params->name);
+        c->cursor = mw_asprintf(STREAM "%s", params->name);
         if (!c->cursor)
             rc = -ENOMEM;
     }
@@ -249,7 +279,7 @@ void gw_consumer_free(struct gw_consumer *c)
     consumer_destroy(c);
 }
 
-/* ---- For `status` ---- */
+/* ---- What the store has of them ---- */
 
 struct listing {
     struct gw *gw;
@@ -257,30 +287,144 @@ struct listing {
     bool failed;
 };
 
+/* A stream's consumer goes by its name, a bot's own by its name in the store. */
+static const char *public_name(const char *cursor)
+{
+    return mw_starts_with(cursor, STREAM) ? cursor + strlen(STREAM) : cursor;
+}
+
+static bool attached(const struct gw *gw, const char *cursor)
+{
+    if (mw_starts_with(cursor, ROUTE))
+        return configured(gw, cursor + strlen(ROUTE));
+    return in_use(gw, public_name(cursor));
+}
+
 static bool list_cursor(const char *cursor, int64_t position, int64_t updated_at, void *userdata)
 {
     struct listing *l = userdata;
     MW_AUTOJSON *o = cJSON_CreateObject();
-    bool stream = mw_starts_with(cursor, "stream:");
-    const char *name = stream ? cursor + strlen("stream:") : cursor;
     int64_t last = mw_store_last_event_id(l->gw->store);
 
     if (!o ||
-        (mw_json_add_str(o, "name", name) |
-         mw_json_add_str(o, "type", stream ? "stream" : "route") |
+        (mw_json_add_str(o, "name", public_name(cursor)) |
+         mw_json_add_str(o, "type", mw_starts_with(cursor, STREAM) ? "stream" : "route") |
          mw_json_add_i64(o, "position", position) |
          mw_json_add_i64(o, "lag", last > position ? last - position : 0) |
-         mw_json_add_bool(o, "connected", !stream || in_use(l->gw, name)) |
+         mw_json_add_bool(o, "connected", attached(l->gw, cursor)) |
          mw_json_add_i64(o, "updated_at", updated_at)) ||
         mw_json_push(l->array, take_ptr(o)))
         l->failed = true;
     return !l->failed;
 }
 
-int gw_consumers_json(struct gw *gw, cJSON *array)
+cJSON *gw_consumers_json(struct gw *gw)
 {
+    MW_AUTOJSON *array = cJSON_CreateArray();
     struct listing l = {.gw = gw, .array = array};
-    int rc = mw_store_cursors(gw->store, list_cursor, &l);
 
-    return l.failed ? -ENOMEM : rc;
+    if (!array || mw_store_cursors(gw->store, list_cursor, &l) < 0 || l.failed)
+        return NULL;
+    return take_ptr(array);
+}
+
+/* ---- Deleting ---- */
+
+struct deletion {
+    struct gw_consumer *keeper; /* so long nobody can read under the name */
+    int64_t position;
+    gw_cb cb;
+    void *userdata;
+};
+
+static void on_deleted(const struct mw_tx_result *res, void *userdata)
+{
+    struct deletion *d = userdata;
+    const char *cursor = d->keeper->cursor;
+    struct gw_reply r = {.code = GW_OK, .result = cJSON_CreateObject()};
+
+    if (res->error) {
+        gw_reply_error(d->cb, d->userdata, GW_INTERNAL, res->message);
+    } else if (!r.result || (mw_json_add_str(r.result, "name", public_name(cursor)) |
+                             mw_json_add_str(r.result, "type",
+                                             mw_starts_with(cursor, STREAM) ? "stream" : "route") |
+                             mw_json_add_i64(r.result, "position", d->position))) {
+        gw_reply_error(d->cb, d->userdata, GW_INTERNAL, NULL);
+    } else {
+        d->cb(&r, d->userdata);
+    }
+    cJSON_Delete(r.result);
+    gw_consumer_free(d->keeper);
+    free(d);
+}
+
+static int start_deletion(struct gw *gw, const char *name, const char *cursor, int64_t position,
+                          gw_cb cb, void *userdata)
+{
+    struct deletion *d = calloc(1, sizeof(*d));
+    struct gw_consumer *c = calloc(1, sizeof(*c));
+    struct mw_tx *tx = mw_tx_new(gw->store);
+
+    if (!d || !c || !tx || mw_str_set(&c->name, name) || mw_str_set(&c->cursor, cursor) ||
+        mw_tx_cursor_delete(tx, cursor)) {
+        mw_tx_free(tx);
+        if (c)
+            consumer_destroy(c);
+        free(d);
+        return -ENOMEM;
+    }
+    c->gw = gw;
+    c->next = gw->consumers;
+    gw->consumers = c;
+    gw->n_consumers++;
+    *d = (struct deletion){.keeper = c, .position = position, .cb = cb, .userdata = userdata};
+    mw_tx_commit(tx, on_deleted, d);
+    return 0;
+}
+
+static void not_there(struct gw *gw, const char *name, gw_cb cb, void *userdata)
+{
+    MW_AUTOJSON *all = gw_consumers_json(gw);
+    struct mw_nearest near = {.name = name};
+    MW_AUTOFREE char *sentence = NULL;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, all)
+    {
+        mw_nearest_offer(&near, mw_json_str_or(item, "name", ""));
+    }
+    if (mw_nearest_get(&near))
+        sentence = mw_asprintf("there is no consumer \"%s\"; did you mean \"%s\"?", name,
+                               mw_nearest_get(&near));
+    else
+        sentence = mw_asprintf("there is no consumer \"%s\"", name);
+    gw_reply_error(cb, userdata, GW_NOT_FOUND, sentence);
+}
+
+void gw_consumer_delete(struct gw *gw, const char *name, gw_cb cb, void *userdata)
+{
+    MW_AUTOFREE char *cursor = mw_asprintf(STREAM "%s", name), *sentence = NULL;
+    int64_t position = 0;
+    int rc = cursor ? mw_store_cursor(gw->store, cursor, &position) : -ENOMEM;
+
+    if (rc == 1 && mw_starts_with(name, ROUTE)) {
+        rc = mw_str_set(&cursor, name);
+        rc = rc ? rc : mw_store_cursor(gw->store, cursor, &position);
+    }
+    if (rc == 1) {
+        not_there(gw, name, cb, userdata);
+        return;
+    }
+    if (rc == 0 && attached(gw, cursor)) {
+        if (mw_starts_with(cursor, ROUTE))
+            sentence = mw_asprintf("\"%s\" is the position of a bot that is configured: it is what "
+                                   "its handlers have done",
+                                   name);
+        else
+            sentence = mw_asprintf("consumer \"%s\" is being read: end that stream first", name);
+        gw_reply_error(cb, userdata, GW_REFUSED, sentence);
+        return;
+    }
+    if (rc < 0 || start_deletion(gw, name, cursor, position, cb, userdata))
+        gw_reply_error(cb, userdata, GW_INTERNAL, NULL);
 }

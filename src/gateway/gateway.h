@@ -137,8 +137,17 @@ int gw_consumer_new(struct gw *gw, const struct gw_consumer_params *params,
 int gw_consumer_read(struct gw_consumer *c, unsigned limit, mw_event_row_cb cb, void *userdata);
 /* The id behind which it reads next. */
 int64_t gw_consumer_position(const struct gw_consumer *c);
+/* The bot that it is about was removed from the config: nothing comes beyond what the journal has.
+ * on_ready told of it. */
+bool gw_consumer_gone(const struct gw_consumer *c);
 /* Everything up to id has been dealt with (named consumers only; committed in the background). */
 int gw_consumer_ack(struct gw_consumer *c, int64_t id);
 void gw_consumer_free(struct gw_consumer *c);
+
+/* What is stored of durable consumers, an array; see docs/rpc.md. NULL when memory ran out. */
+cJSON *gw_consumers_json(struct gw *gw);
+/* Forgets the position of a consumer that nobody reads: a stream's, or that of a bot which is not
+ * configured any more ("route:BOT"). result: {"name","type","position"}. */
+void gw_consumer_delete(struct gw *gw, const char *name, gw_cb cb, void *userdata);
 
 #endif

@@ -213,10 +213,13 @@ void gw_send_abandon(struct gw *gw, const struct gw_bot *bot, const char *why, c
 /* ---- resolve.c ---- */
 /* What a failed call to the server is to a front end. */
 enum gw_code gw_code_of(enum mm_outcome outcome);
+/* Tells a front end that it failed; sentence NULL = no memory. */
+void gw_reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence);
 
 /* ---- consumer.c ---- */
 void gw_consumers_commit(struct gw *gw);
 void gw_consumers_live(struct gw *gw, const struct mw_event *ev);
-int gw_consumers_json(struct gw *gw, cJSON *array);
+/* A config was put into force: some bots may be gone, or there again. */
+void gw_consumers_reloaded(struct gw *gw);
 
 #endif

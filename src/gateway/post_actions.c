@@ -109,15 +109,6 @@ static void direct_free(struct direct *d)
     free(d);
 }
 
-static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
-{
-    struct gw_reply reply = {.code = code};
-
-    mw_error_set(&reply.err, (int)code, "%s", sentence);
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-}
-
 /* Answers and frees. */
 static void end_error(struct direct *d, enum gw_code code, const char *sentence)
 {
@@ -125,7 +116,7 @@ static void end_error(struct direct *d, enum gw_code code, const char *sentence)
     void *userdata = d->userdata;
 
     direct_free(d);
-    reply_error(cb, userdata, code, sentence);
+    gw_reply_error(cb, userdata, code, sentence);
 }
 
 static void end_result(struct direct *d, cJSON *result)
@@ -136,7 +127,7 @@ static void end_result(struct direct *d, cJSON *result)
 
     direct_free(d);
     if (!result) {
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
         return;
     }
     cb(&reply, userdata);
@@ -229,15 +220,15 @@ static struct direct *direct_new(struct gw_bot *bot, const char *channel, const 
     struct direct *d;
 
     if (bot->gw->stopping || !bot->client) {
-        reply_error(cb, userdata, GW_OFFLINE,
-                    bot->gw->stopping ? "the daemon is stopping" : gw_bot_trouble(bot));
+        gw_reply_error(cb, userdata, GW_OFFLINE,
+                       bot->gw->stopping ? "the daemon is stopping" : gw_bot_trouble(bot));
         return NULL;
     }
     d = calloc(1, sizeof(*d));
     if (!d || mw_str_set(&d->channel, channel) || mw_str_set(&d->root, root) ||
         mw_str_set(&d->team, bot->config->team)) {
         direct_free(d);
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
         return NULL;
     }
     d->client = bot->client;
@@ -313,11 +304,11 @@ void gw_ephemeral(struct gw *gw, struct gw_bot *bot, const struct gw_ephemeral *
     struct direct *d;
 
     if (!req->text || !req->text[0]) {
-        reply_error(cb, userdata, GW_BAD_PARAMS, "there is nothing to show: the text is empty");
+        gw_reply_error(cb, userdata, GW_BAD_PARAMS, "there is nothing to show: the text is empty");
         return;
     }
     if (check_length(bot, req->text, &err)) {
-        reply_error(cb, userdata, GW_BAD_PARAMS, mw_error_text(&err));
+        gw_reply_error(cb, userdata, GW_BAD_PARAMS, mw_error_text(&err));
         return;
     }
     d = direct_new(bot, req->channel, req->root, cb, userdata);

@@ -4,26 +4,20 @@
 
 #include "base/str.h"
 
-static void reply(gw_cb cb, void *userdata, enum gw_code code, const char *sentence, cJSON *result)
-{
-    struct gw_reply r = {.code = code, .result = result};
-
-    if (code != GW_OK)
-        mw_error_set(&r.err, (int)code, "%s", sentence);
-    cb(&r, userdata);
-    mw_error_reset(&r.err);
-    cJSON_Delete(r.result);
-}
-
 /* Frees the query, then tells: the callback may start the next one. */
 static void end(struct gw_query *q, enum gw_code code, const char *sentence, cJSON *result)
 {
+    struct gw_reply r = {.code = code, .result = result};
     gw_cb cb = q->cb;
     void *userdata = q->userdata;
 
     free(q->doing);
     q->free_fn(q);
-    reply(cb, userdata, code, sentence, result);
+    if (code == GW_OK)
+        cb(&r, userdata);
+    else
+        gw_reply_error(cb, userdata, code, sentence);
+    cJSON_Delete(r.result);
 }
 
 bool gw_query_start(struct gw_query *q, struct gw_bot *bot, gw_cb cb, void *userdata,
@@ -39,7 +33,7 @@ bool gw_query_start(struct gw_query *q, struct gw_bot *bot, gw_cb cb, void *user
 
 void gw_query_no_memory(gw_cb cb, void *userdata)
 {
-    reply(cb, userdata, GW_INTERNAL, "out of memory", NULL);
+    gw_reply_error(cb, userdata, GW_INTERNAL, NULL);
 }
 
 void gw_query_done(struct gw_query *q, cJSON *result)

@@ -183,6 +183,7 @@ static void swap(struct gw *gw, struct gw_config *config, struct change *ch)
         gw_bot_configure(bot, &config->bots[i]);
     }
     gw_config_free(old);
+    gw_consumers_reloaded(gw);
 }
 
 int gw_apply_config(struct gw *gw, struct gw_config *config, struct mw_error *err)

@@ -22,3 +22,12 @@ enum gw_code gw_code_of(enum mm_outcome outcome)
     }
     return GW_OFFLINE;
 }
+
+void gw_reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
+{
+    struct gw_reply r = {.code = code};
+
+    mw_error_set(&r.err, (int)code, "%s", sentence ? sentence : "out of memory");
+    cb(&r, userdata);
+    mw_error_reset(&r.err);
+}

@@ -629,15 +629,6 @@ static int copy_request(struct gw_pending_send *p, const struct gw_send *req, st
     return copy_files(p, req->files, err);
 }
 
-static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
-{
-    struct gw_reply reply = {.code = code};
-
-    mw_error_set(&reply.err, (int)code, "%s", sentence);
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-}
-
 /* A request without its content yet; NULL when the caller was told why not. */
 static struct gw_pending_send *begin(struct gw *gw, struct gw_bot *bot, int64_t wait_ms, gw_cb cb,
                                      void *userdata)
@@ -645,13 +636,13 @@ static struct gw_pending_send *begin(struct gw *gw, struct gw_bot *bot, int64_t 
     struct gw_pending_send *p;
 
     if (gw->stopping || gw->n_sends >= GW_MAX_SENDS) {
-        reply_error(cb, userdata, GW_OFFLINE,
-                    gw->stopping ? "the daemon is stopping" : "too many messages are waiting");
+        gw_reply_error(cb, userdata, GW_OFFLINE,
+                       gw->stopping ? "the daemon is stopping" : "too many messages are waiting");
         return NULL;
     }
     p = calloc(1, sizeof(*p));
     if (!p) {
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
         return NULL;
     }
     p->gw = gw;
@@ -672,8 +663,8 @@ static void start(struct gw_pending_send *p, int rc, bool own_key, const struct 
         void *userdata = p->userdata;
 
         send_free(p);
-        reply_error(cb, userdata, rc > 0 || rc == -EINVAL ? GW_BAD_PARAMS : GW_INTERNAL,
-                    rc == -ENOMEM ? "out of memory" : mw_error_text(err));
+        gw_reply_error(cb, userdata, rc > 0 || rc == -EINVAL ? GW_BAD_PARAMS : GW_INTERNAL,
+                       rc == -ENOMEM ? "out of memory" : mw_error_text(err));
         return;
     }
     p->next = p->gw->sends;

@@ -243,15 +243,6 @@ static cJSON *handlers_json(struct gw *gw)
     return take_ptr(array);
 }
 
-static cJSON *consumers_json(struct gw *gw)
-{
-    MW_AUTOJSON *array = cJSON_CreateArray();
-
-    if (!array || gw_consumers_json(gw, array))
-        return NULL;
-    return take_ptr(array);
-}
-
 cJSON *gw_status_json(struct gw *gw)
 {
     MW_AUTOJSON *o = cJSON_CreateObject();
@@ -264,7 +255,7 @@ cJSON *gw_status_json(struct gw *gw)
          mw_json_add(o, "bots", gw_bots_json(gw)) | mw_json_add(o, "handlers", handlers_json(gw)) |
          mw_json_add(o, "tasks", tasks_json(gw, NULL)) |
          mw_json_add(o, "outbox", outbox_json(gw, NULL)) |
-         mw_json_add(o, "consumers", consumers_json(gw))))
+         mw_json_add(o, "consumers", gw_consumers_json(gw))))
         return NULL;
     return take_ptr(o);
 }

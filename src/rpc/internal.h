@@ -105,6 +105,8 @@ void rpc_stream(struct rpc_call *call, const cJSON *params);
 void rpc_stream_credit(struct rpc_call *call, const cJSON *params);
 void rpc_stream_ack(struct rpc_call *call, const cJSON *params);
 void rpc_stream_close(struct rpc_call *call, const cJSON *params);
+void rpc_consumers(struct rpc_call *call, const cJSON *params);
+void rpc_consumer_delete(struct rpc_call *call, const cJSON *params);
 /* The client reads again. */
 void rpc_subscriptions_pump(struct rpc_conn *conn);
 void rpc_subscriptions_free(struct rpc_conn *conn);

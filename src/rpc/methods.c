@@ -143,6 +143,13 @@ static const struct rpc_param close_params[] = {
     SUBSCRIPTION_PARAM,
 };
 
+static const struct rpc_param consumer_params[] = {
+    {.name = "name",
+     .type = RPC_STRING,
+     .required = true,
+     .doc = "Its name, as `consumers` tells it."},
+};
+
 static const struct rpc_method methods[] = {
     {.name = "bots",
      .doc = "Lists the bots and how they are connected.",
@@ -159,7 +166,9 @@ static const struct rpc_method methods[] = {
     {.name = "stream",
      .doc = "Subscribes to events. Each comes as a notification `event` with `subscription` and "
             "`event`, as long as there is credit. Nothing is lost while there is none: the journal "
-            "keeps it.",
+            "keeps it. When the bot that it is limited to is removed from the configuration, a "
+            "notification `stream.end` with `subscription`, `reason` (`bot_removed`) and `message` "
+            "comes behind the last event.",
      RPC_PARAMS(stream_params),
      .result =
          "An object: `subscription`, the number for the methods below; `after`, the id behind "
@@ -181,6 +190,20 @@ static const struct rpc_method methods[] = {
      RPC_PARAMS(close_params),
      .result = "An empty object.",
      .run = rpc_stream_close},
+    {.name = "consumers",
+     .doc = "Lists the durable positions in the journal: those of `stream`, and those of the bots' "
+            "handlers. Retention keeps what one of them has not passed.",
+     .result = "An array of objects: `name`, `type` (`stream`; `route` for a bot's handlers, the "
+               "name is then `route:BOT`), `position` (dealt with up to this event), `lag` (events "
+               "behind it), `connected` (somebody reads under this name; the bot is configured), "
+               "`updated_at` (when the position last moved).",
+     .run = rpc_consumers},
+    {.name = "consumer.delete",
+     .doc = "Forgets a position that nobody uses any more, so that retention need not wait for it. "
+            "Refused while somebody reads under this name.",
+     RPC_PARAMS(consumer_params),
+     .result = "An object: `name`, `type`, `position`.",
+     .run = rpc_consumer_delete},
     {.name = "reload",
      .doc = "Reads the configuration file again and puts it into force, without touching what did "
             "not change. A file with mistakes changes nothing.",

@@ -30,6 +30,7 @@ struct gw {
     int64_t n_events; /* in the journal: ids 1..n */
     struct gw_consumer *consumer;
     int64_t reads; /* events given */
+    bool bot_gone;
 };
 
 struct gw_bot {
@@ -229,6 +230,16 @@ int gw_consumer_read(struct gw_consumer *c, unsigned limit, mw_event_row_cb cb, 
 int64_t gw_consumer_position(const struct gw_consumer *c)
 {
     return 0;
+}
+
+bool gw_consumer_gone(const struct gw_consumer *c)
+{
+    return c->gw->bot_gone;
+}
+
+cJSON *gw_consumers_json(struct gw *gw)
+{
+    return cJSON_Parse("[{\"name\":\"log\"}]");
 }
 
 int gw_consumer_ack(struct gw_consumer *c, int64_t id)
@@ -673,6 +684,30 @@ static void test_stream_credit(void **state)
     assert_null(f->gw.consumer);
 }
 
+/* What is there comes first, then the end, once. */
+static void test_stream_of_a_removed_bot(void **state)
+{
+    struct fixture *f = *state;
+
+    f->gw.n_events = 2;
+    say(f, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stream\",\"params\":{\"consumer\":\"log\","
+           "\"after\":0,\"bot\":\"helper\",\"credit\":1}}");
+    expect_part(f, "\"subscription\":1");
+    expect_part(f, "\"event\":{\"id\":1,");
+    f->gw.bot_gone = true;
+    f->gw.consumer->params.on_ready(f->gw.consumer, f->gw.consumer->params.userdata);
+    say(f, "{\"jsonrpc\":\"2.0\",\"method\":\"stream.ack\",\"params\":{\"subscription\":1,"
+           "\"id\":1,\"n\":5}}");
+    expect_part(f, "\"event\":{\"id\":2,");
+    expect_part(f, "\"method\":\"stream.end\",\"params\":{\"subscription\":1,\"reason\":\"bot_"
+                   "removed\",");
+    f->gw.consumer->params.on_ready(f->gw.consumer, f->gw.consumer->params.userdata);
+    say(f, "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"stream.ack\",\"params\":{\"subscription\":1,"
+           "\"id\":2}}");
+    expect_part(f, "\"id\":2,\"result\":{}");
+    assert_int_equal(f->gw.consumer->acked, 2);
+}
+
 static void test_stream_ack_and_typing(void **state)
 {
     struct fixture *f = *state;
@@ -792,6 +827,7 @@ int main(void)
         TEST(test_client_limit),
         TEST(test_history),
         TEST(test_stream_credit),
+        TEST(test_stream_of_a_removed_bot),
         TEST(test_stream_ack_and_typing),
         TEST(test_stream_slow_reader),
         TEST(test_socket_file),

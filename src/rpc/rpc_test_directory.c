@@ -36,3 +36,8 @@ void gw_work_by_hand(struct gw *gw, enum gw_work work, enum gw_by_hand what, con
 {
     refuse(cb, userdata);
 }
+
+void gw_consumer_delete(struct gw *gw, const char *name, gw_cb cb, void *userdata)
+{
+    refuse(cb, userdata);
+}

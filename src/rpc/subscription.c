@@ -20,6 +20,7 @@ struct rpc_subscription {
     bool named, raw;
     bool ready; /* there may be something to read */
     bool open;  /* the client knows its number */
+    bool over;  /* the client was told that nothing more comes */
     bool pumping;
 };
 
@@ -55,11 +56,25 @@ static void flush(struct rpc_conn *conn)
     mw_buf_clear(out);
 }
 
+/* Nothing more comes. The subscription stays for acknowledgements, until the client closes it. */
+static void tell_end(struct rpc_subscription *sub)
+{
+    struct mw_buf *out = &sub->conn->server->out;
+
+    mw_buf_printf(
+        out,
+        "{\"jsonrpc\":\"2.0\",\"method\":\"stream.end\",\"params\":{\"subscription\":%" PRId64
+        ",\"reason\":\"bot_removed\",\"message\":\"the bot was removed from the "
+        "configuration: nothing more comes\"}}\n",
+        sub->id);
+    sub->over = true;
+}
+
 static void pump(struct rpc_subscription *sub)
 {
     struct rpc_conn *conn = sub->conn;
 
-    if (sub->pumping)
+    if (sub->pumping || sub->over)
         return;
     sub->pumping = true;
     while (sub->open && sub->ready && sub->credit > 0 && !rpc_conn_full(conn)) {
@@ -77,7 +92,11 @@ static void pump(struct rpc_subscription *sub)
         sub->credit -= n;
         if ((unsigned)n == limit || conn->server->out.len > ROUND_BYTES)
             sub->ready = true;
+        else if (gw_consumer_gone(sub->consumer))
+            tell_end(sub);
         flush(conn);
+        if (sub->over)
+            break;
     }
     sub->pumping = false;
 }
@@ -95,7 +114,7 @@ static void on_live(struct gw_consumer *c, const struct mw_event *ev, void *user
 {
     struct rpc_subscription *sub = userdata;
 
-    if (!sub->open || sub->credit <= 0 || rpc_conn_full(sub->conn))
+    if (!sub->open || sub->over || sub->credit <= 0 || rpc_conn_full(sub->conn))
         return;
     sub->credit--;
     (void)write_event(sub, ev);
@@ -134,6 +153,16 @@ static struct rpc_subscription *find(struct rpc_call *call, const cJSON *params)
             return sub;
     rpc_call_error(call, GW_NOT_FOUND, "there is no such subscription on this connection", NULL);
     return NULL;
+}
+
+void rpc_consumers(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_json(call, gw_consumers_json(rpc_call_gw(call)));
+}
+
+void rpc_consumer_delete(struct rpc_call *call, const cJSON *params)
+{
+    gw_consumer_delete(rpc_call_gw(call), mw_json_str(params, "name"), rpc_call_on_reply, call);
 }
 
 void rpc_stream(struct rpc_call *call, const cJSON *params)
