@@ -13,6 +13,7 @@
 #define DEFAULT_KILL_AFTER_MS 2000
 #define DEFAULT_MAX_STDOUT    (1u << 20)
 #define DEFAULT_MAX_STDERR    (16u << 10)
+#define DEFAULT_MAX_INPUT     (1u << 20)
 #define DRAIN_MS              250 /* for whoever holds the pipes after the child's exit */
 #define CHUNK                 65536
 #define EXIT_ROUNDS           16 /* chunks read at the exit: as much as a pipe holds at the most */
@@ -24,8 +25,10 @@ struct mw_process {
     struct mw_timer *timer;
     int64_t kill_after_ms;
     size_t max_stdout, max_stderr;
-    char *input;
-    size_t input_len, input_done;
+    struct mw_buf input; /* what the child has not read yet begins at input_done */
+    size_t input_done;
+    bool input_open; /* more may be written */
+    mw_process_output_cb on_output;
     /* Our ends; -1 and NULL once closed. */
     int fds[3];
     struct mw_watch *watches[3];
@@ -51,7 +54,7 @@ static void on_closed(uv_handle_t *handle)
 
     mw_buf_deinit(&p->out);
     mw_buf_deinit(&p->err);
-    free(p->input);
+    mw_buf_deinit(&p->input);
     free(p);
 }
 
@@ -136,6 +139,23 @@ static void keep(struct mw_process *p, int i, const char *data, size_t len)
     close_fd(p, i);
 }
 
+static void take_output(struct mw_process *p, int i, const char *data, size_t len)
+{
+    if (i == STDOUT_FILENO && p->on_output)
+        p->on_output(p, data, len, p->userdata);
+    else
+        keep(p, i, data, len);
+}
+
+static void end_output(struct mw_process *p, int i)
+{
+    bool was_open = p->fds[i] >= 0;
+
+    close_fd(p, i);
+    if (was_open && i == STDOUT_FILENO && p->on_output)
+        p->on_output(p, "", 0, p->userdata);
+}
+
 /* Reads what is there, `rounds` chunks at the most, so that others of the loop get their turn. */
 static void read_output(struct mw_process *p, int i, unsigned rounds)
 {
@@ -145,9 +165,9 @@ static void read_output(struct mw_process *p, int i, unsigned rounds)
         ssize_t n = p->fds[i] < 0 ? 0 : read(p->fds[i], chunk, sizeof(chunk));
 
         if (n > 0) {
-            keep(p, i, chunk, (size_t)n);
+            take_output(p, i, chunk, (size_t)n);
         } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-            close_fd(p, i);
+            end_output(p, i);
             return;
         } else if (errno == EAGAIN) {
             return;
@@ -171,22 +191,61 @@ static void on_stderr(int status, int events, void *userdata)
     finish_if_done(p);
 }
 
+/* What was written is forgotten when it is more than what is left, so that no byte moves twice. */
+static void forget_written(struct mw_process *p)
+{
+    if (p->input_done * 2 < p->input.len)
+        return;
+    mw_buf_consume(&p->input, p->input_done);
+    p->input_done = 0;
+}
+
 /* A child that does not want its input is no failure. */
 static void on_stdin(int status, int events, void *userdata)
 {
     struct mw_process *p = userdata;
 
-    while (status == 0 && p->input_done < p->input_len) {
-        ssize_t n =
-            write(p->fds[STDIN_FILENO], p->input + p->input_done, p->input_len - p->input_done);
+    while (status == 0 && p->input_done < p->input.len) {
+        ssize_t n = write(p->fds[STDIN_FILENO], p->input.data + p->input_done,
+                          p->input.len - p->input_done);
 
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            forget_written(p);
             return;
-        if (n < 0)
+        }
+        if (n < 0) {
+            status = -errno;
             break;
+        }
         p->input_done += (size_t)n;
     }
-    close_fd(p, STDIN_FILENO);
+    mw_buf_clear(&p->input);
+    p->input_done = 0;
+    if (status < 0 || !p->input_open || mw_watch_set(p->watches[STDIN_FILENO], 0))
+        close_fd(p, STDIN_FILENO);
+}
+
+int mw_process_write(struct mw_process *p, const char *data, size_t len)
+{
+    int r;
+
+    if (p->fds[STDIN_FILENO] < 0 || !p->input_open)
+        return -EPIPE;
+    /* The buffer's limit is for what the child has not read. */
+    mw_buf_consume(&p->input, p->input_done);
+    p->input_done = 0;
+    r = mw_buf_append(&p->input, data, len);
+    p->input.error = 0;
+    if (r < 0)
+        return r == -E2BIG ? -ENOBUFS : r;
+    return mw_watch_set(p->watches[STDIN_FILENO], UV_WRITABLE);
+}
+
+void mw_process_close_input(struct mw_process *p)
+{
+    p->input_open = false;
+    if (!p->input.len)
+        close_fd(p, STDIN_FILENO);
 }
 
 static void on_exit_status(uv_process_t *uv, int64_t status, int sig)
@@ -206,6 +265,8 @@ static void on_exit_status(uv_process_t *uv, int64_t status, int sig)
     /* Its own output is in the pipes by now. What holds them open is a child of the child. */
     read_output(p, STDOUT_FILENO, EXIT_ROUNDS);
     read_output(p, STDERR_FILENO, EXIT_ROUNDS);
+    if (p->finished) /* dropped by on_output */
+        return;
     if (!p->stopping || p->killed)
         mw_timer_start(p->timer, DRAIN_MS);
     finish_if_done(p);
@@ -325,13 +386,9 @@ static int start(struct mw_process *p, uv_loop_t *loop, const struct mw_process_
     MW_AUTOFREE char *file = NULL;
     int child_ends[3] = {-1, -1, -1}, r;
 
-    if (params->input_len) {
-        p->input = malloc(params->input_len);
-        if (!p->input)
-            return mw_error_set(err, -ENOMEM, "out of memory");
-        memcpy(p->input, params->input, params->input_len);
-        p->input_len = params->input_len;
-    }
+    r = mw_buf_append(&p->input, params->input, params->input_len);
+    if (r < 0)
+        return mw_error_set(err, r, "out of memory");
     r = mw_timer_new(loop, on_timer, p, &p->timer);
     if (r == 0)
         r = find_program(params->argv[0], params->env, &file);
@@ -367,8 +424,12 @@ int mw_process_start(uv_loop_t *loop, const struct mw_process_params *params, mw
         .kill_after_ms = params->kill_after_ms > 0 ? params->kill_after_ms : DEFAULT_KILL_AFTER_MS,
         .max_stdout = params->max_stdout ? params->max_stdout : DEFAULT_MAX_STDOUT,
         .max_stderr = params->max_stderr ? params->max_stderr : DEFAULT_MAX_STDERR,
+        .input_open = params->keep_input,
+        .on_output = params->on_output,
         .fds = {-1, -1, -1},
     };
+    if (params->keep_input)
+        p->input.limit = params->max_input ? params->max_input : DEFAULT_MAX_INPUT;
     mw_ignore_sigpipe();
     r = start(p, loop, params, &tried, err);
     if (r < 0) {

@@ -24,6 +24,10 @@ struct run {
     struct mw_process_result result;
     char *out, *err;
     size_t out_len, err_len;
+    /* For a child that is talked to. */
+    struct mw_buf told;
+    unsigned told_end;
+    const char *drop_at; /* output that makes it drop the child */
 };
 
 static int setup(void **state)
@@ -41,6 +45,7 @@ static int teardown(void **state)
     struct run *run = *state;
 
     test_loop_deinit(&run->loop);
+    mw_buf_deinit(&run->told);
     free(run->out);
     free(run->err);
     free(run);
@@ -287,6 +292,140 @@ static void test_drop(void **state)
     assert_int_equal(run->ended, 0);
 }
 
+/* ---- A child that is talked to ---- */
+
+static void on_output(struct mw_process *p, const char *data, size_t len, void *userdata)
+{
+    struct run *run = userdata;
+
+    assert_int_equal(run->told_end, 0);
+    run->told_end += len == 0;
+    assert_int_equal(mw_buf_append(&run->told, data, len), 0);
+    if (run->drop_at && strstr(mw_buf_str(&run->told), run->drop_at))
+        mw_process_drop(p);
+}
+
+static struct mw_process *talk(struct run *run, const char *script)
+{
+    run->params.keep_input = true;
+    run->params.on_output = on_output;
+    return begin(run, script);
+}
+
+static void hear(struct run *run, const char *words)
+{
+    while (!strstr(mw_buf_str(&run->told), words))
+        uv_run(&run->loop.uv, UV_RUN_ONCE);
+}
+
+static void test_questions_and_answers(void **state)
+{
+    struct run *run = *state;
+    struct mw_process *p = talk(run, "while read -r x; do echo \"<$x>\"; done; echo over; exit 4");
+
+    assert_int_equal(mw_process_write(p, "one\n", 4), 0);
+    hear(run, "<one>\n");
+    assert_int_equal(mw_process_write(p, "two\nth", 6), 0);
+    hear(run, "<two>\n");
+    assert_int_equal(mw_process_write(p, "ree\n", 4), 0);
+    mw_process_close_input(p);
+    assert_int_equal(mw_process_write(p, "four\n", 5), -EPIPE);
+    test_loop_run(&run->loop);
+    assert_string_equal(mw_buf_str(&run->told), "<one>\n<two>\n<three>\nover\n");
+    assert_int_equal(run->told_end, 1);
+    assert_int_equal(run->result.end, MW_PROCESS_EXITED);
+    assert_int_equal(run->result.exit_code, 4);
+    assert_int_equal(run->out_len, 0);
+}
+
+static void test_a_child_that_does_not_read(void **state)
+{
+    struct run *run = *state;
+    static char chunk[65536];
+    struct mw_process *p;
+    int r = 0, taken = 0;
+
+    memset(chunk, 'x', sizeof(chunk));
+    run->params.max_input = 300000;
+    p = talk(run, "read -r x; echo started; sleep 1000");
+    assert_int_equal(mw_process_write(p, "go\n", 3), 0);
+    hear(run, "started");
+    for (; taken < 100 && r == 0; taken++) {
+        r = mw_process_write(p, chunk, sizeof(chunk));
+        uv_run(&run->loop.uv, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(r, -ENOBUFS);
+    assert_in_range(taken, 4, 8); /* what the limit and the pipe hold */
+    mw_process_cancel(p);
+    test_loop_run(&run->loop);
+    assert_int_equal(run->result.end, MW_PROCESS_CANCELED);
+}
+
+static void test_input_closed_by_the_child(void **state)
+{
+    struct run *run = *state;
+    struct mw_process *p = talk(run, "exec 0<&-; echo deaf; sleep 1000");
+
+    hear(run, "deaf");
+    while (mw_process_write(p, "x\n", 2) == 0)
+        uv_run(&run->loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(mw_process_write(p, "x\n", 2), -EPIPE);
+    mw_process_cancel(p);
+    test_loop_run(&run->loop);
+}
+
+static void test_much_in_both_directions(void **state)
+{
+    struct run *run = *state;
+    size_t len = 900000;
+    char *input = malloc(len);
+    struct mw_process *p = talk(run, "cat");
+
+    assert_non_null(input);
+    for (size_t i = 0; i < len; i++)
+        input[i] = (char)('a' + i % 26);
+    for (size_t i = 0; i < len; i += 30000)
+        assert_int_equal(mw_process_write(p, input + i, 30000), 0);
+    mw_process_close_input(p);
+    test_loop_run(&run->loop);
+    assert_int_equal(run->told.len, len);
+    assert_memory_equal(run->told.data, input, len);
+    free(input);
+}
+
+static void test_output_that_ends_before_the_child(void **state)
+{
+    struct run *run = *state;
+    struct mw_process *p = talk(run, "echo a; exec 1>&-; sleep 1000");
+
+    while (!run->told_end)
+        uv_run(&run->loop.uv, UV_RUN_ONCE);
+    assert_int_equal(run->ended, 0);
+    mw_process_cancel(p);
+    test_loop_run(&run->loop);
+    assert_int_equal(run->result.end, MW_PROCESS_CANCELED);
+}
+
+static void test_drop_while_it_talks(void **state)
+{
+    struct run *run = *state;
+
+    run->drop_at = "y\n";
+    talk(run, "yes");
+    uv_run(&run->loop.uv, UV_RUN_DEFAULT);
+    assert_int_equal(run->ended, 0);
+}
+
+static void test_drop_at_its_last_words(void **state)
+{
+    struct run *run = *state;
+
+    run->drop_at = "bye";
+    talk(run, "printf bye");
+    uv_run(&run->loop.uv, UV_RUN_DEFAULT);
+    assert_int_equal(run->ended, 0);
+}
+
 static void refuse(struct run *run, const char *const *argv, int code, const char *sentence)
 {
     MW_AUTOERROR err = MW_ERROR_INIT;
@@ -339,6 +478,13 @@ int main(void)
         TEST(test_grandchild_left_the_group),
         TEST(test_cancel),
         TEST(test_drop),
+        TEST(test_questions_and_answers),
+        TEST(test_a_child_that_does_not_read),
+        TEST(test_input_closed_by_the_child),
+        TEST(test_much_in_both_directions),
+        TEST(test_output_that_ends_before_the_child),
+        TEST(test_drop_while_it_talks),
+        TEST(test_drop_at_its_last_words),
         TEST(test_start_failures),
     };
 
