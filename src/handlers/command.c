@@ -62,7 +62,7 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
     const struct gw_handler_host *host = (const struct gw_handler_host *)in;
     const struct gw_handler_config *config = host->config;
     struct gw_handler_run *run = calloc(1, sizeof(*run));
-    const char **argv = calloc(config->command.n + 1, sizeof(*argv));
+    MW_AUTOFREE const char **argv = gw_argv(&config->command);
     struct gw_env env = {0};
     MW_AUTOBUF input = {0};
     int rc = -ENOMEM;
@@ -72,8 +72,6 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
         mw_error_set(err, rc, "out of memory");
         goto out;
     }
-    for (size_t i = 0; i < config->command.n; i++)
-        argv[i] = config->command.items[i];
     run->ops = ops;
     run->turn = userdata;
     run->timeout_ms = turn->timeout_ms ? turn->timeout_ms : DEFAULT_TIMEOUT_MS;
@@ -92,7 +90,6 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
         *ret = take_ptr(run);
 out:
     gw_env_deinit(&env);
-    free(argv);
     free(run);
     return rc;
 }

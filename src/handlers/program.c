@@ -127,6 +127,15 @@ int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struc
     return ev ? env_event(e, ev) : 0;
 }
 
+const char **gw_argv(const struct gw_strings *command)
+{
+    const char **argv = calloc(command->n + 1, sizeof(*argv));
+
+    for (size_t i = 0; argv && i < command->n; i++)
+        argv[i] = command->items[i];
+    return argv;
+}
+
 /* ---- The end ---- */
 
 /* The last lines of standard error, on one line: what a person needs to see. */
@@ -153,6 +162,19 @@ static void last_lines(const struct mw_buf *text, struct mw_buf *out)
     }
 }
 
+void gw_describe_exit(const struct mw_process_result *r, struct mw_buf *out)
+{
+    MW_AUTOBUF tail = {.limit = 4096};
+
+    if (r->signal)
+        mw_buf_printf(out, "ended by signal %d (%s)", r->signal, strsignal(r->signal));
+    else
+        mw_buf_printf(out, "exit status %d", r->exit_code);
+    last_lines(r->err, &tail);
+    if (tail.len)
+        mw_buf_printf(out, ": %s", mw_buf_str(&tail));
+}
+
 static bool only_space(const char *s)
 {
     return !s[strspn(s, " \t\r\n")];
@@ -161,23 +183,21 @@ static bool only_space(const char *s)
 enum gw_handler_end gw_program_end(const struct mw_process_result *r, int64_t timeout_ms,
                                    size_t max_output, struct mw_error *err)
 {
-    MW_AUTOBUF tail = {.limit = 4096};
+    MW_AUTOBUF text = {.limit = 8192};
 
-    last_lines(r->err, &tail);
     switch (r->end) {
     case MW_PROCESS_EXITED:
         if (r->exit_code == 0)
             return only_space(mw_buf_str(r->out)) ? GW_HANDLER_EMPTY : GW_HANDLER_ANSWERED;
-        mw_error_set(err, -EIO, "exit status %d%s%s", r->exit_code, tail.len ? ": " : "",
-                     mw_buf_str(&tail));
-        return GW_HANDLER_FAILED;
+        /* fall through */
     case MW_PROCESS_SIGNALED:
-        mw_error_set(err, -EIO, "ended by signal %d (%s)%s%s", r->signal, strsignal(r->signal),
-                     tail.len ? ": " : "", mw_buf_str(&tail));
+        gw_describe_exit(r, &text);
+        mw_error_set(err, -EIO, "%s", mw_buf_str(&text));
         return GW_HANDLER_FAILED;
     case MW_PROCESS_TIMEOUT:
+        last_lines(r->err, &text);
         mw_error_set(err, -ETIMEDOUT, "not done after %lld s, so it was stopped%s%s",
-                     (long long)(timeout_ms / 1000), tail.len ? ": " : "", mw_buf_str(&tail));
+                     (long long)(timeout_ms / 1000), text.len ? ": " : "", mw_buf_str(&text));
         return GW_HANDLER_TIMEOUT;
     case MW_PROCESS_FLOODED:
         mw_error_set(err, -E2BIG, "more than %zu bytes of output", max_output);

@@ -17,6 +17,13 @@ struct gw_env {
 int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struct mw_event *ev);
 void gw_env_deinit(struct gw_env *e);
 
+/* The strings as a NULL-terminated array that the caller frees; NULL when memory ran out. */
+const char **gw_argv(const struct gw_strings *command);
+
+/* "exit status 3: no such table", "ended by signal 9 (Killed)", with the last lines of standard
+ * error, on one line; appended to out. For a program that ended, whatever made it. */
+void gw_describe_exit(const struct mw_process_result *r, struct mw_buf *out);
+
 /* How a program ended, with a sentence (the last lines of standard error in it) for all but success
  * and cancel. */
 enum gw_handler_end gw_program_end(const struct mw_process_result *r, int64_t timeout_ms,
