@@ -61,11 +61,13 @@ void sb_control_count(struct sb_control *c, const char *key)
     sb_control_kick(c);
 }
 
-struct sb_rule *sb_control_rule(struct sb_control *c, const char *method, const char *path)
+struct sb_rule *sb_control_rule(struct sb_control *c, const char *method, const char *path,
+                                const char *user_id)
 {
     for (struct sb_rule *r = c->rules; r; r = r->next) {
         if (!r->count || (r->method && !mw_streq(r->method, method)) ||
-            !mw_starts_with(path, r->prefix ? r->prefix : ""))
+            !mw_starts_with(path, r->prefix ? r->prefix : "") ||
+            (r->user_id[0] && !mw_streq(r->user_id, user_id)))
             continue;
         if (r->skip > 0) {
             r->skip--;

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/error.h"
+#include "base/id.h"
 #include "base/map.h"
 #include "io/httpd.h"
 
@@ -21,13 +22,15 @@ enum sb_rule_action {
     SB_RULE_HTML,       /* a web page, as a proxy's error page */
     SB_RULE_REDIRECT,   /* 302 to `location` */
     SB_RULE_HANG,       /* never answer */
+    SB_RULE_TWICE,      /* work twice, as a proxy that delivers again; the second answer counts */
 };
 
 struct sb_rule {
     struct sb_rule *next;
     char id[8];
-    char *method; /* NULL = any */
-    char *prefix; /* of the path, with /api/v4 */
+    char *method;             /* NULL = any */
+    char *prefix;             /* of the path, with /api/v4 */
+    char user_id[MW_ID_SIZE]; /* only calls of this user; "" = any */
     char *body, *content_type, *location;
     enum sb_rule_action action;
     int status;
@@ -77,8 +80,9 @@ void sb_control_count(struct sb_control *c, const char *key);
 /* Something that a waiter may wait for has changed. */
 void sb_control_kick(struct sb_control *c);
 
-/* The rule that applies to this call, used up by one; NULL = none. */
-struct sb_rule *sb_control_rule(struct sb_control *c, const char *method, const char *path);
+/* The rule that applies to this call of this user ("" = nobody), used up by one; NULL = none. */
+struct sb_rule *sb_control_rule(struct sb_control *c, const char *method, const char *path,
+                                const char *user_id);
 
 /* Takes one token; false = refuse with the 429 whose header values these are. */
 struct sb_rate {

@@ -193,6 +193,7 @@ static const struct {
     {"cut", SB_RULE_CUT, 200},           {"abort", SB_RULE_ABORT, 200},
     {"delay", SB_RULE_DELAY, 200},       {"html", SB_RULE_HTML, 502},
     {"redirect", SB_RULE_REDIRECT, 302}, {"hang", SB_RULE_HANG, 200},
+    {"twice", SB_RULE_TWICE, 200},
 };
 
 static void put_rule(struct mw_buf *b, const struct sb_rule *r)
@@ -228,7 +229,12 @@ static int fill_rule(struct sb_rule *r, const cJSON *json)
 static int ctl_rule_add(struct sb_ctl *x)
 {
     const char *action = mw_json_str_or(x->json, "action", "");
+    const char *name = mw_json_str(x->json, "user");
+    struct sb_user *u = name ? sb_ctl_user(x, name) : NULL;
     struct sb_rule *r, **end = &x->control->rules;
+
+    if (name && !u)
+        return 0;
 
     for (size_t i = 0; i < MW_ARRAY_LEN(rule_actions); i++) {
         if (!mw_streq(action, rule_actions[i].name))
@@ -242,6 +248,8 @@ static int ctl_rule_add(struct sb_ctl *x)
         r->action = rule_actions[i].action;
         r->status = rule_actions[i].status;
         snprintf(r->id, sizeof(r->id), "r%u", ++x->control->next_rule % 100000);
+        if (u)
+            snprintf(r->user_id, sizeof(r->user_id), "%s", u->id);
         if (fill_rule(r, x->json) < 0)
             return -ENOMEM;
         put_rule(&x->out, r);

@@ -98,6 +98,10 @@ int sb_reply_raw(struct sb_req *q, int status, const char *content_type, const v
 {
     const struct sb_rule *rule = q->rule;
 
+    if (rule && rule->action == SB_RULE_TWICE && !q->repeated) {
+        q->repeated = true; /* run_and_check does it once more */
+        return 0;
+    }
     common_headers(q);
     if (rule && rule->action == SB_RULE_STORE_FAIL)
         return reply_fault(q, rule);
@@ -418,6 +422,8 @@ static void authenticate(struct sb_req *q)
     struct sb_session *x;
     struct sb_user *u;
 
+    q->session = NULL;
+    q->user = NULL;
     if (!find_token(q, token, sizeof(token)))
         return;
     x = mw_map_get(&q->sv->state.sessions, token);
@@ -480,6 +486,11 @@ static void run_and_check(struct sb_req *q)
     struct sb_control *control = &q->sv->control;
     int r = run(q);
 
+    if (r == 0 && q->repeated) {
+        mw_buf_clear(&q->out);
+        cJSON_Delete(take_ptr(q->json));
+        r = run(q);
+    }
     if (r < 0) {
         static const char text[] =
             "{\"id\":\"sandbox.error\",\"message\":\"The sandbox could not do it.\","
@@ -550,7 +561,8 @@ static int start(struct sb_server *sv, struct mw_httpd_request *http, struct sb_
     sb_control_count(&sv->control, key);
     if (rate_limited(q))
         return 0;
-    q->rule = sb_control_rule(&sv->control, q->method, path);
+    authenticate(q);
+    q->rule = sb_control_rule(&sv->control, q->method, path, q->user ? q->user->id : "");
     if (q->rule && q->rule->action == SB_RULE_HANG)
         return 0;
     if (q->rule && q->rule->action == SB_RULE_DELAY)
