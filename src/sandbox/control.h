@@ -65,6 +65,7 @@ struct sb_control {
 
     /* Rate limit: tokens as the real server's throttle counts them. */
     bool rate_on;
+    char rate_user_id[MW_ID_SIZE]; /* only calls of this user; "" = any */
     double rate_per_sec, rate_burst;
     double rate_tokens;
     int64_t rate_at;

@@ -285,12 +285,17 @@ static int ctl_rules_clear(struct sb_ctl *x)
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
-/* POST /rate {"per_second", "burst"?}; per_second 0 = off. */
+/* POST /rate {"per_second", "burst"?, "user"?}; per_second 0 = off. */
 static int ctl_rate(struct sb_ctl *x)
 {
     struct sb_control *c = x->control;
     const cJSON *per_second = mw_json_get(x->json, "per_second");
+    const char *name = mw_json_str(x->json, "user");
+    struct sb_user *u = name ? sb_ctl_user(x, name) : NULL;
 
+    if (name && !u)
+        return 0;
+    snprintf(c->rate_user_id, sizeof(c->rate_user_id), "%s", u ? u->id : "");
     c->rate_per_sec = cJSON_IsNumber(per_second) ? per_second->valuedouble : 0;
     c->rate_burst = (double)MW_MAX(0, mw_json_i64(x->json, "burst", 100));
     c->rate_on = c->rate_per_sec > 0;

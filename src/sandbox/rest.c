@@ -534,7 +534,9 @@ static bool rate_limited(struct sb_req *q)
     struct sb_rate rate;
     bool pass;
 
-    if (!q->sv->control.rate_on)
+    const char *only = q->sv->control.rate_user_id;
+
+    if (!q->sv->control.rate_on || (only[0] && !(q->user && mw_streq(q->user->id, only))))
         return false;
     pass = sb_control_rate(&q->sv->control, &rate);
     if (header_long(q, "X-Ratelimit-Limit", rate.limit) |
@@ -559,9 +561,9 @@ static int start(struct sb_server *sv, struct mw_httpd_request *http, struct sb_
     q->route = sb_route_find(sb_routes, q->method, q->path, q->p);
     snprintf(key, sizeof(key), "%s " API "%s", q->method, q->route ? q->route->pattern : "/?");
     sb_control_count(&sv->control, key);
+    authenticate(q);
     if (rate_limited(q))
         return 0;
-    authenticate(q);
     q->rule = sb_control_rule(&sv->control, q->method, path, q->user ? q->user->id : "");
     if (q->rule && q->rule->action == SB_RULE_HANG)
         return 0;
