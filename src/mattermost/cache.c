@@ -19,6 +19,12 @@ void mm_cache_deinit(struct mm_cache *c)
     mw_map_deinit(&c->teams);
 }
 
+void mm_cache_forget_users(struct mm_cache *c)
+{
+    mw_map_clear(&c->user_ids);
+    mw_map_clear(&c->users);
+}
+
 /* Copies a string to *p and moves *p behind it. */
 static const char *put(char **p, const char *s)
 {
@@ -37,10 +43,8 @@ int mm_cache_user(struct mm_cache *c, const struct mm_user *u)
 
     if (old && strcmp(old->username, u->username) == 0 && old->is_bot == u->is_bot)
         return 0;
-    if (!old && c->users.count >= c->limit) {
-        mw_map_clear(&c->user_ids);
-        mw_map_clear(&c->users);
-    }
+    if (!old && c->users.count >= c->limit)
+        mm_cache_forget_users(c);
     info = malloc(sizeof(*info) + strlen(u->id) + strlen(u->username) + 2);
     if (!info)
         return -ENOMEM;

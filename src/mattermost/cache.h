@@ -19,6 +19,7 @@ struct mm_cache {
 
 void mm_cache_init(struct mm_cache *c, size_t limit);
 void mm_cache_deinit(struct mm_cache *c);
+void mm_cache_forget_users(struct mm_cache *c);
 /* Return 0 or -ENOMEM. */
 int mm_cache_user(struct mm_cache *c, const struct mm_user *u);
 int mm_cache_channel(struct mm_cache *c, const struct mm_channel *ch);

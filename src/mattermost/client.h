@@ -89,7 +89,8 @@ int mm_upload(struct mm_client *c, const char *channel_id, const char *path, con
  * more. A call on the wire may still be carried out by the server. */
 void mm_cancel(struct mm_client *c, const void *userdata);
 
-/* Signs in if needed and learns who we are, the server's version and limits. Safe to repeat. */
+/* Signs in if needed and learns who we are, the server's version and limits; names of users that
+ * were cached are asked for anew. Safe to repeat. */
 int mm_client_start(struct mm_client *c, mm_cb cb, void *userdata) MW_MUST_CHECK;
 
 struct mm_server_info {

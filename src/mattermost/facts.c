@@ -71,6 +71,8 @@ const struct mm_team_info *mm_cached_team(const struct mm_client *c, const char 
 
 int mm_learn_user(struct mm_client *c, const struct mm_user *u)
 {
+    if (mw_streq(u->id, c->user_id) && *u->username && mw_str_set(&c->user_name, u->username) < 0)
+        return -ENOMEM; /* what people mention us by */
     return mm_cache_user(&c->cache, u);
 }
 

@@ -422,21 +422,32 @@ static void on_signed_in(struct mm_result *r, void *userdata)
         return;
     }
     s->signed_in = true;
+    s->signed_in_at = mw_clock_mono();
     go_on(s);
+}
+
+/* What is learnt at the sign-in (our name, limits of the server) may have changed while nobody told
+ * us: behind a gap that cannot be resumed, and now and then when we only poll. */
+static bool knows_itself(const struct mm_session *s)
+{
+    if (!s->signed_in)
+        return false;
+    if (!s->p.poll)
+        return s->connection_id != NULL;
+    return s->p.audit_interval_ms < 0 || mw_clock_mono() - s->signed_in_at < s->p.audit_interval_ms;
 }
 
 void mm_session_connect(struct mm_session *s)
 {
     s->next_try_at = 0;
-    if (s->signed_in) {
+    if (knows_itself(s)) {
         go_on(s);
         return;
     }
-    if (mm_client_start(s->p.client, on_signed_in, s) < 0) {
+    if (mm_client_start(s->p.client, on_signed_in, s) < 0)
         mm_session_no_memory(s);
-        return;
-    }
-    mm_session_set_state(s, MM_SESSION_CONNECTING, NULL);
+    else if (s->state != MM_SESSION_ONLINE)
+        mm_session_set_state(s, MM_SESSION_CONNECTING, NULL);
 }
 
 static void on_retry(void *userdata)

@@ -41,8 +41,9 @@ struct mm_session {
     struct mw_backoff backoff, refused;
     int64_t next_try_at;
 
-    bool doubted;   /* the upgrade was refused although it is */
-    bool signed_in; /* the account is known to be good, as far as we know */
+    bool doubted;         /* the upgrade was refused although it is */
+    bool signed_in;       /* the account is known to be good, as far as we know */
+    int64_t signed_in_at; /* monotonic */
     struct mw_ws *ws;
     enum link link;
     bool live; /* hello came, or the resume is confirmed */

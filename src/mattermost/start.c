@@ -62,6 +62,7 @@ static int learn_me(struct mm_client *c, const cJSON *json, struct mw_error *err
 
     if (r < 0)
         return r;
+    mm_cache_forget_users(&c->cache); /* who was renamed meanwhile, nobody told us */
     if (mw_str_set(&c->user_id, me.id) < 0 || mw_str_set(&c->user_name, me.username) < 0 ||
         mm_learn_user(c, &me) < 0)
         return mw_error_set(err, -ENOMEM, "out of memory");

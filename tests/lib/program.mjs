@@ -22,7 +22,10 @@ export class Program {
       env: { ...process.env, ...env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
-    if (input !== undefined) this.child.stdin.end(input);
+    if (input !== undefined) {
+      this.child.stdin.on('error', () => {}); // it may end before it has read all
+      this.child.stdin.end(input);
+    }
     this.ended = new Promise((resolve, reject) => {
       this.child.on('error', reject);
       this.child.on('close', (code, signal) => {
