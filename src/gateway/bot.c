@@ -134,30 +134,15 @@ static void report_connection(struct gw_bot *bot, int state)
     MW_AUTOFREE char *detail = NULL;
     MW_AUTOJSON *json = NULL;
     struct mw_tx *tx;
-    struct mw_event ev = {
-        .bot = bot->name,
-        .kind = MW_EVENT_CONNECTION,
-        .at = mw_clock_now(),
-        .received_at = mw_clock_now(),
-        .object = "",
-        .post_id = "",
-        .root_id = "",
-        .channel_id = "",
-        .channel_name = "",
-        .channel_type = "",
-        .team_id = "",
-        .team_name = "",
-        .user_id = "",
-        .user_name = "",
-        .text = "",
-        .files = "",
-        .detail = "",
-        .raw = "",
-    };
+    struct mw_event ev;
 
     if (bot->reported == state)
         return;
     bot->reported = state;
+    mw_event_init(&ev);
+    ev.bot = bot->name;
+    ev.kind = MW_EVENT_CONNECTION;
+    ev.at = ev.received_at = mw_clock_now();
     if (state > 0)
         mw_log_info("online", MW_F_STR("bot", bot->name),
                     MW_F_STR("user", mm_client_user_name(bot->client)));

@@ -20,26 +20,11 @@ static void init_item(const struct mm_normaliser *n, struct mm_item *item, enum 
                       int64_t at)
 {
     *item = (struct mm_item){.cost = ITEM_COST};
-    item->ev = (struct mw_event){
-        .bot = n->bot,
-        .kind = kind,
-        .at = at,
-        .received_at = mw_clock_now(),
-        .object = "",
-        .post_id = "",
-        .root_id = "",
-        .channel_id = "",
-        .channel_name = "",
-        .channel_type = "",
-        .team_id = "",
-        .team_name = "",
-        .user_id = "",
-        .user_name = "",
-        .text = "",
-        .files = "",
-        .detail = "",
-        .raw = "",
-    };
+    mw_event_init(&item->ev);
+    item->ev.bot = n->bot;
+    item->ev.kind = kind;
+    item->ev.at = at;
+    item->ev.received_at = mw_clock_now();
 }
 
 void mm_item_deinit(struct mm_item *item)

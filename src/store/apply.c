@@ -87,6 +87,10 @@ static const char *const sql[MW_ST_COUNT] = {
     [MW_ST_SET] = "INSERT INTO kv (scope, key, value) VALUES (?, ?, ?)"
                   " ON CONFLICT DO UPDATE SET value = excluded.value",
     [MW_ST_UNSET] = "DELETE FROM kv WHERE scope = ? AND key = ?",
+    [MW_ST_FILE_PUT] = "INSERT OR REPLACE INTO file (size, used_at, id, hash, name, type)"
+                       " VALUES (?, ?, ?, ?, ?, ?)",
+    [MW_ST_FILE_USED] = "UPDATE file SET used_at = ? WHERE id = ?",
+    [MW_ST_FILE_FORGET] = "DELETE FROM file WHERE hash = ?",
 };
 
 int mw_apply_init(struct mw_apply *a, sqlite3 *db, struct mw_error *err)
@@ -478,6 +482,12 @@ static int apply_op(struct mw_apply *a, struct mw_tx *tx, const struct mw_op *op
         bind_text(a->statements[MW_ST_UNSET], 1, op, 0);
         bind_text(a->statements[MW_ST_UNSET], 2, op, 1);
         return finish(a->statements[MW_ST_UNSET]);
+    case MW_OP_FILE_PUT:
+        return run(a, MW_ST_FILE_PUT, op);
+    case MW_OP_FILE_USED:
+        return run(a, MW_ST_FILE_USED, op);
+    case MW_OP_FILE_FORGET:
+        return run(a, MW_ST_FILE_FORGET, op);
     case MW_OP_COUNT:
         break;
     }

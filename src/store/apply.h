@@ -41,6 +41,9 @@ enum mw_apply_statement {
     MW_ST_OUTBOX_DROP,
     MW_ST_SET,
     MW_ST_UNSET,
+    MW_ST_FILE_PUT,
+    MW_ST_FILE_USED,
+    MW_ST_FILE_FORGET,
     MW_ST_COUNT,
 };
 

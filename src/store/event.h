@@ -71,6 +71,29 @@ struct mw_event {
     const char *raw; /* the JSON document as the server sent it (post, reaction ...), "" = none */
 };
 
+/* Every string "", every number 0. Here in the header because the protocol's layer needs nothing
+ * else of the store. */
+static inline void mw_event_init(struct mw_event *ev)
+{
+    *ev = (struct mw_event){
+        .bot = "",
+        .object = "",
+        .post_id = "",
+        .root_id = "",
+        .channel_id = "",
+        .channel_name = "",
+        .channel_type = "",
+        .team_id = "",
+        .team_name = "",
+        .user_id = "",
+        .user_name = "",
+        .text = "",
+        .files = "",
+        .detail = "",
+        .raw = "",
+    };
+}
+
 /* "post", "reaction_added" ...; never NULL for a valid kind. */
 const char *mw_event_kind_name(enum mw_event_kind kind);
 /* Returns 0 or -EINVAL. */

@@ -54,6 +54,30 @@ static void kinds_have_names_and_docs(void **state)
     assert_int_equal(kind, MW_EVENT_POST);
 }
 
+static void an_empty_event_has_every_string(void **state)
+{
+    MW_AUTOFREE struct mw_event *copy = NULL;
+    const struct mw_event_field *fields;
+    struct mw_event ev;
+    size_t n;
+
+    memset(&ev, 0xff, sizeof(ev));
+    mw_event_init(&ev);
+    fields = mw_event_fields(&n);
+    for (size_t i = 0; i < n; i++) {
+        const void *at = (const char *)&ev + fields[i].offset;
+
+        if (fields[i].type == MW_FIELD_TEXT || fields[i].type == MW_FIELD_JSON)
+            assert_string_equal(*(const char *const *)at, "");
+        else if (fields[i].type == MW_FIELD_INT)
+            assert_int_equal(*(const int64_t *)at, 0);
+    }
+    assert_string_equal(ev.object, "");
+    assert_int_equal(ev.flags, 0);
+    copy = mw_event_dup(&ev);
+    assert_non_null(copy);
+}
+
 static void json_has_every_field(void **state)
 {
     const struct mw_event_field *fields;
@@ -125,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_have_names_and_docs),
+        cmocka_unit_test(an_empty_event_has_every_string),
         cmocka_unit_test(json_has_every_field),
         cmocka_unit_test(json_leaves_out_what_is_empty),
         cmocka_unit_test(json_respects_the_limit),

@@ -278,7 +278,8 @@ static bool count_hit(const struct mw_event *ev, const char *snippet, void *user
 static void an_old_journal_gets_it_all(void **state)
 {
     static const char back[] =
-        "DROP TABLE search; DROP TABLE background; DROP TABLE pruned; DROP TABLE thread;"
+        "DROP TABLE file; DROP TABLE search; DROP TABLE background; DROP TABLE pruned; DROP TABLE "
+        "thread;"
         "DROP INDEX event_inbox; DROP INDEX task_done; DROP INDEX outbox_sent;"
         "ALTER TABLE bot DROP COLUMN kept; ALTER TABLE position DROP COLUMN first_at;"
         "UPDATE event SET flags = flags & ~256; PRAGMA user_version = 1";

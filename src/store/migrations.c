@@ -146,6 +146,13 @@ static const struct migration migrations[] = {
      "ALTER TABLE outbox_new RENAME TO outbox;"
      "CREATE INDEX outbox_open ON outbox (state, bot) WHERE state IN (1, 2, 4);"
      "CREATE INDEX outbox_sent ON outbox (updated_at) WHERE state IN (3, 5);"},
+
+    /* The index has all that the choice of what to evict reads. */
+    {4, "files",
+     "CREATE TABLE file ("
+     " id TEXT NOT NULL PRIMARY KEY, hash TEXT NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,"
+     " size INTEGER NOT NULL, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX file_hash ON file (hash, used_at, size);"},
 };
 
 static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)

@@ -14,6 +14,7 @@ static void read_event(sqlite3_stmt *st, struct mw_event *ret)
 {
     int column = 0;
 
+    mw_event_init(ret);
     ret->id = sqlite3_column_int64(st, column++);
     ret->kind = (enum mw_event_kind)sqlite3_column_int(st, column++);
     ret->flags = (unsigned)sqlite3_column_int64(st, column++);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "store/file.h"
 
 /* Packed form: head, ints, text lengths (ABSENT for NULL), texts with their NUL. Parts are copied
  * in and out, so nothing needs to be aligned. */
@@ -270,4 +271,23 @@ int mw_tx_set(struct mw_tx *tx, const char *scope, const char *key, const char *
     const char *texts[] = {scope, key, value};
 
     return put(tx, MW_OP_SET, 0, NULL, MW_ARRAY_LEN(texts), texts);
+}
+
+int mw_tx_file_put(struct mw_tx *tx, const struct mw_file *f)
+{
+    const int64_t ints[] = {f->size, f->used_at};
+    const char *texts[] = {or_empty(f->id), or_empty(f->hash), or_empty(f->name),
+                           or_empty(f->type)};
+
+    return PUT(tx, MW_OP_FILE_PUT, ints, texts);
+}
+
+int mw_tx_file_used(struct mw_tx *tx, const char *id, int64_t used_at)
+{
+    return put(tx, MW_OP_FILE_USED, 1, &used_at, 1, &id);
+}
+
+int mw_tx_file_forget(struct mw_tx *tx, const char *hash)
+{
+    return put(tx, MW_OP_FILE_FORGET, 0, NULL, 1, &hash);
 }

@@ -42,6 +42,9 @@ enum mw_op_type {
     MW_OP_OUTBOX_RETRY,
     MW_OP_OUTBOX_DROP,
     MW_OP_SET,
+    MW_OP_FILE_PUT,
+    MW_OP_FILE_USED,
+    MW_OP_FILE_FORGET,
     MW_OP_COUNT,
 };
 
