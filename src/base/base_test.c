@@ -219,6 +219,29 @@ static void test_strings(void **state)
     assert_int_equal(mw_str_distance("", "abc"), 3);
 }
 
+static void test_bytes(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes;
+    } good[] = {
+        {"0", 0},         {"2048", 2048},       {"500 KiB", 500 * 1024},       {"1M", 1 << 20},
+        {"1MB", 1000000}, {"2 GiB", 2ll << 30}, {"8388607T", 8388607ll << 40},
+    };
+    static const char *const bad[] = {
+        "", "-1", "M", "1 Mib", "1.5G", "1X", "8388608 T", " 1 M", "99999999999999999999"};
+    int64_t n = -1;
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(good); i++) {
+        assert_int_equal(mw_bytes_parse(good[i].text, &n), 0);
+        assert_int_equal(n, good[i].bytes);
+    }
+    n = 7;
+    for (size_t i = 0; i < MW_ARRAY_LEN(bad); i++)
+        assert_int_equal(mw_bytes_parse(bad[i], &n), -EINVAL);
+    assert_int_equal(n, 7);
+}
+
 static void test_log_levels(void **state)
 {
     enum mw_log_level level = MW_LOG_INFO;
@@ -308,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_log_levels),
         cmocka_unit_test(test_map_destructor_may_look),
         cmocka_unit_test(test_backoff_never_waits_0),

@@ -29,6 +29,49 @@ int mw_str_set(char **slot, const char *value)
     return 0;
 }
 
+int mw_bytes_parse(const char *s, int64_t *ret)
+{
+    static const struct {
+        const char *unit;
+        int64_t bytes;
+    } units[] = {
+        {"", 1},
+        {"B", 1},
+        {"K", 1ll << 10},
+        {"KiB", 1ll << 10},
+        {"kB", 1000},
+        {"KB", 1000},
+        {"M", 1ll << 20},
+        {"MiB", 1ll << 20},
+        {"MB", 1000 * 1000},
+        {"G", 1ll << 30},
+        {"GiB", 1ll << 30},
+        {"GB", 1000ll * 1000 * 1000},
+        {"T", 1ll << 40},
+        {"TiB", 1ll << 40},
+        {"TB", 1000ll * 1000 * 1000 * 1000},
+    };
+    long long value;
+    char *end;
+
+    if (*s < '0' || *s > '9')
+        return -EINVAL;
+    errno = 0;
+    value = strtoll(s, &end, 10);
+    if (errno)
+        return -EINVAL;
+    end += strspn(end, " ");
+    for (size_t i = 0; i < MW_ARRAY_LEN(units); i++) {
+        if (strcmp(end, units[i].unit) != 0)
+            continue;
+        if (value > INT64_MAX / units[i].bytes)
+            return -EINVAL;
+        *ret = value * units[i].bytes;
+        return 0;
+    }
+    return -EINVAL;
+}
+
 void mw_secret_free(char *secret)
 {
     if (!secret)

@@ -22,6 +22,10 @@ char *mw_asprintf(const char *fmt, ...) MW_PRINTF(1, 2);
 /* Replaces *slot by a copy of value (NULL clears it). Returns 0 or -ENOMEM (*slot untouched). */
 int mw_str_set(char **slot, const char *value) MW_MUST_CHECK;
 
+/* Bytes: "2048", "500 KiB", "1GiB" (powers of 1024, as "K", "M", "G", "T" alone), "1MB" (powers of
+ * 1000). Returns 0 or -EINVAL. */
+int mw_bytes_parse(const char *s, int64_t *ret);
+
 /* Overwrites a secret before it is freed; accepts NULL. */
 void mw_secret_free(char *secret);
 

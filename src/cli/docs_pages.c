@@ -16,6 +16,7 @@ static const char *type_name(const struct gw_key *k)
         [GW_KEY_BOOL] = "true or false",
         [GW_KEY_COUNT] = "number",
         [GW_KEY_DURATION] = "duration",
+        [GW_KEY_BYTES] = "bytes",
         [GW_KEY_WORDS] = "list",
         [GW_KEY_LIST] = "list",
         [GW_KEY_ENV] = "mapping",

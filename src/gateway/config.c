@@ -65,6 +65,7 @@ void gw_section_deinit(const struct gw_section *s, void *target)
         case GW_KEY_BOOL:
         case GW_KEY_COUNT:
         case GW_KEY_DURATION:
+        case GW_KEY_BYTES:
             break;
         }
     }
@@ -94,6 +95,7 @@ static bool key_equal(const struct gw_key *key, const void *a, const void *b)
     case GW_KEY_COUNT:
         return *(const unsigned *)a == *(const unsigned *)b;
     case GW_KEY_DURATION:
+    case GW_KEY_BYTES:
         return *(const int64_t *)a == *(const int64_t *)b;
     case GW_KEY_WORDS:
     case GW_KEY_LIST:

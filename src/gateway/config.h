@@ -101,12 +101,29 @@ struct gw_retention_config {
     int64_t done_age_ms;
 };
 
+/* Which events have their files before a handler sees them; each row includes those above it. */
+enum gw_download_rule {
+    GW_DOWNLOAD_NONE,
+    GW_DOWNLOAD_DIRECT,
+    GW_DOWNLOAD_MENTIONED,
+    GW_DOWNLOAD_ALL,
+};
+
+/* Files that were fetched from servers. */
+struct gw_files_config {
+    char *folder; /* absolute */
+    int64_t quota, max_size;
+    enum gw_download_rule download;
+    struct gw_strings types; /* "image/png", "image/" + "*", ".pdf"; empty = every one */
+};
+
 struct gw_daemon_config {
     char *socket;   /* path of the Unix socket */
     char *database; /* path of the SQLite file (from sqlite:///path or a plain path) */
     enum mw_log_level log_level;
     struct gw_strings attach_roots; /* absolute; empty = anywhere but our own files */
     struct gw_retention_config retention;
+    struct gw_files_config files;
 };
 
 struct gw_config {

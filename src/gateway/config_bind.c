@@ -245,6 +245,39 @@ static void set_duration(struct gw_binder *b, const struct gw_key *key, struct g
         *slot = ms;
 }
 
+/* "100 MiB", the way it would be written. */
+static const char *bytes_text(int64_t n, char *buf, size_t size)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t i = 0;
+
+    while (n && i + 1 < MW_ARRAY_LEN(units) && n % 1024 == 0) {
+        n /= 1024;
+        i++;
+    }
+    snprintf(buf, size, "%lld %s", (long long)n, units[i]);
+    return buf;
+}
+
+static void set_bytes(struct gw_binder *b, const struct gw_key *key, struct gw_mark at,
+                      const char *value, int64_t *slot)
+{
+    char min[32], max[32];
+    int64_t n;
+
+    if (mw_bytes_parse(value, &n) < 0)
+        gw_problem_add(b, at,
+                       "`%s` must be a number of bytes such as 500 KiB, 100 MiB or 2 GiB, "
+                       "not \"%s\"",
+                       key->name, value);
+    else if (n < key->min || n > key->max)
+        gw_problem_add(b, at, "`%s` must be between %s and %s", key->name,
+                       bytes_text(key->min, min, sizeof(min)),
+                       bytes_text(key->max, max, sizeof(max)));
+    else
+        *slot = n;
+}
+
 /* Puts the text of a single value, which is taken over, where its row says. */
 static void set_text(struct gw_binder *b, const struct gw_key *key, struct gw_mark at, char *value,
                      void *target)
@@ -291,6 +324,9 @@ static void set_text(struct gw_binder *b, const struct gw_key *key, struct gw_ma
         return;
     case GW_KEY_DURATION:
         set_duration(b, key, at, text, slot);
+        return;
+    case GW_KEY_BYTES:
+        set_bytes(b, key, at, text, slot);
         return;
     default:
         return;

@@ -80,6 +80,18 @@ static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *ta
                        "tls.key_file needs a tls.cert_file beside it");
 }
 
+/* Beside the database. */
+static void set_files_folder(struct gw_binder *b, struct gw_daemon_config *d)
+{
+    const char *slash = d->database ? strrchr(d->database, '/') : NULL;
+
+    if (d->files.folder || !slash)
+        return;
+    d->files.folder = mw_asprintf("%.*s/files", (int)(slash - d->database), d->database);
+    if (!d->files.folder)
+        b->error = -ENOMEM;
+}
+
 static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void *target)
 {
     struct gw_daemon_config *d = target;
@@ -105,6 +117,7 @@ static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void 
         if (!database->present && !(d->database = gw_default_database()))
             gw_problem_add(b, b->section,
                            "there is no home folder to keep the database in: set daemon.database");
+        set_files_folder(b, d);
         return;
     }
     if (mw_starts_with(d->database, "sqlite://"))
@@ -119,6 +132,7 @@ static void check_daemon(struct gw_binder *b, const struct gw_slot *slots, void 
         free(d->database);
         d->database = path;
     }
+    set_files_folder(b, d);
 }
 
 static struct gw_mark mark_in_item(const struct gw_slot *bots, size_t i, const char *key)
@@ -322,6 +336,44 @@ static const struct gw_section retention_section = {
     .size = sizeof(struct gw_retention_config),
 };
 
+#define MIB ((int64_t)1024 * 1024)
+
+static const struct gw_key files_keys[] = {
+    GW_KEY(gw_files_config, download, GW_KEY_CHOICE, .fallback = "none",
+           .choices = "none direct mentioned all",
+           .doc =
+               "For which events the daemon downloads the attached files before it gives them to a "
+               "handler: for none, for direct messages, for these and posts that mention the bot, "
+               "or for all that a handler gets. The handler finds the paths in the event; where a "
+               "file could not be had, the reason.",
+           .example = "mentioned"),
+    GW_KEY(gw_files_config, folder, GW_KEY_PATH, .fallback_doc = "`files` beside the database",
+           .doc =
+               "Where they are kept, each content once, under its SHA-256. Made when it is needed, "
+               "for the daemon's user only. A change takes a restart.",
+           .example = "/var/cache/matterwire"),
+    GW_KEY(gw_files_config, quota, GW_KEY_BYTES, .fallback = "1 GiB", .min = MIB,
+           .max = (int64_t)1 << 50,
+           .doc = "How much the folder may hold. To make room those go that were not used for the "
+                  "longest time; never one that an unfinished handler run needs.",
+           .example = "10 GiB"),
+    GW_KEY(gw_files_config, max_size, GW_KEY_BYTES, .fallback = "100 MiB", .min = 1,
+           .max = (int64_t)1 << 50, .doc = "Larger files are not downloaded.", .example = "20 MiB"),
+    GW_KEY(gw_files_config, types, GW_KEY_WORDS, .fallback_doc = "every type",
+           .doc = "Only files of these types are downloaded: `image/png`, `image/*`, or the end of "
+                  "the name, `.pdf`.",
+           .example = "[\"image/*\", .pdf]"),
+};
+
+static const struct gw_section files_section = {
+    .name = "files",
+    .doc = "Files that others posted, for handlers. `matterwire download` is not bound by any of "
+           "this.",
+    .keys = files_keys,
+    .n = MW_ARRAY_LEN(files_keys),
+    .size = sizeof(struct gw_files_config),
+};
+
 static const struct gw_key daemon_keys[] = {
     GW_KEY(gw_daemon_config, socket, GW_KEY_PATH,
            .fallback_doc = "$XDG_RUNTIME_DIR/matterwire.sock",
@@ -351,6 +403,8 @@ static const struct gw_key daemon_keys[] = {
     GW_KEY(gw_daemon_config, retention, GW_KEY_SECTION, .section = &retention_section,
            .doc = "How much the journal keeps, see below. A change takes a restart.",
            .example = "{ age: 90d }"),
+    GW_KEY(gw_daemon_config, files, GW_KEY_SECTION, .section = &files_section,
+           .doc = "Files that others posted, see below.", .example = "{ download: mentioned }"),
 };
 
 static const struct gw_section daemon_section = {

@@ -16,6 +16,7 @@ enum gw_key_type {
     GW_KEY_BOOL,     /* bool */
     GW_KEY_COUNT,    /* unsigned, min..max */
     GW_KEY_DURATION, /* int64_t milliseconds, min..max */
+    GW_KEY_BYTES,    /* int64_t, min..max */
     GW_KEY_WORDS,    /* struct gw_strings: a list, or one word */
     GW_KEY_LIST,     /* struct gw_strings: a list */
     GW_KEY_ENV,      /* struct gw_strings: a mapping, kept as "NAME=value" */

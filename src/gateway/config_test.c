@@ -385,7 +385,7 @@ static void check_rows(const struct gw_section *s)
         assert_non_null(key->example);
         if (key->type == GW_KEY_CHOICE)
             assert_non_null(key->choices);
-        if (key->type == GW_KEY_COUNT || key->type == GW_KEY_DURATION)
+        if (key->type == GW_KEY_COUNT || key->type == GW_KEY_DURATION || key->type == GW_KEY_BYTES)
             assert_true(key->min < key->max);
         if (key->section)
             check_rows(key->section);

@@ -53,6 +53,11 @@ static const struct {
      "8:5: \"group:x\" is no user: write \"@name\", a user id, or \"*\" for everyone\n"},
     {BOT "  team:\n  proxy: ''\n", "5:3: `team` has no value\n"
                                    "6:11: `proxy` is empty\n"},
+    {BOT "daemon:\n  files: {quota: 1, max_size: huge, download: mention, typs: x}\n",
+     "6:18: `quota` must be between 1 MiB and 1024 TiB\n"
+     "6:31: `max_size` must be a number of bytes such as 500 KiB, 100 MiB or 2 GiB, not \"huge\"\n"
+     "6:47: `download` cannot be \"mention\"; did you mean \"mentioned\"?\n"
+     "6:56: unknown key `typs`; did you mean `types`?\n"},
     {BOT "  handler: deplyo\nhandlers:\n  deploy: {type: command, command: [x]}\n",
      "5:12: there is no handler \"deplyo\"; did you mean \"deploy\"?\n"},
     {BOT "  handler: deploy\n", "5:12: there is no handler \"deploy\" under `handlers`\n"},
