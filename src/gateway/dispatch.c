@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "gateway/fetch.h"
 #include "gateway/internal.h"
 
 #define BATCH        256  /* events a transaction */
@@ -49,6 +50,7 @@ struct run {
     struct gw_handler *h;
     struct gw_handler_run *under_way; /* NULL before the start and after the end */
     struct gw_handler_slot *slot;     /* NULL before the start */
+    struct gw_event_files *files;     /* NULL = there are none */
     struct mw_event *ev;
     struct mw_timer *timer; /* typing; later: recording again */
     bool canceled;
@@ -188,6 +190,7 @@ static void next_task(struct gw_conversation *c)
 static void run_free(struct run *r)
 {
     mw_timer_free(r->timer);
+    gw_event_files_free(r->files);
     free(r->ev);
     free(r->text);
     free(r->error);
@@ -427,12 +430,57 @@ static void held_up(struct run *r, const char *reason)
     record_end(r);
 }
 
+/* The event has all that it should have. */
+static void start_handler(struct run *r)
+{
+    struct gw_dispatch *d = r->d;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    int rc;
+
+    if (!r->h->config) {
+        run_over(r, false);
+        return;
+    }
+    if (d->stopped || r->canceled) {
+        run_ended(r, GW_HANDLER_CANCELED, NULL, NULL);
+        return;
+    }
+    struct gw_turn turn = {
+        .ev = r->ev,
+        .text = r->ev->text,
+        .conversation = r->c->key,
+        .root_id = gw_answer_root(&d->bot->route, r->ev),
+        .timeout_ms = r->h->config->timeout_ms,
+    };
+    gw_event_files_get(r->files, &turn);
+    rc = gw_handler_start(d->bot->gw, r->h, &turn, &turn_ops, r, &r->slot, &r->under_way, &err);
+    if (rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) {
+        held_up(r, mw_error_text(&err));
+    } else if (rc) {
+        run_ended(r, GW_HANDLER_FAILED, NULL, mw_error_text(&err));
+    } else {
+        if (r->h->held_up)
+            mw_log_info("the handler can start again", MW_F_STR("handler", r->h->name));
+        r->h->held_up = false;
+        typing(r);
+    }
+}
+
+static void on_files(int error, void *userdata)
+{
+    struct run *r = userdata;
+
+    if (error)
+        run_ended(r, GW_HANDLER_CANCELED, NULL, NULL);
+    else
+        start_handler(r);
+}
+
 /* The attempt is counted; now the handler may see the event. */
 static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
 {
     struct run *r = userdata;
     struct gw_dispatch *d = r->d;
-    MW_AUTOERROR err = MW_ERROR_INIT;
     int rc;
 
     d->commits--;
@@ -450,28 +498,12 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
         run_ended(r, GW_HANDLER_FAILED, NULL, "the event is no longer in the journal");
         return;
     }
-    if (rc < 0 || !r->ev) {
+    if (rc >= 0 && r->ev)
+        rc = gw_event_files_start(d->bot, r->ev, on_files, r, &r->files);
+    if (rc < 0 || !r->ev)
         run_over(r, false);
-        return;
-    }
-    const struct gw_turn turn = {
-        .ev = r->ev,
-        .text = r->ev->text,
-        .conversation = r->c->key,
-        .root_id = gw_answer_root(&d->bot->route, r->ev),
-        .timeout_ms = r->h->config->timeout_ms,
-    };
-    rc = gw_handler_start(d->bot->gw, r->h, &turn, &turn_ops, r, &r->slot, &r->under_way, &err);
-    if (rc == -ENOMEM || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE) {
-        held_up(r, mw_error_text(&err));
-    } else if (rc) {
-        run_ended(r, GW_HANDLER_FAILED, NULL, mw_error_text(&err));
-    } else {
-        if (r->h->held_up)
-            mw_log_info("the handler can start again", MW_F_STR("handler", r->h->name));
-        r->h->held_up = false;
-        typing(r);
-    }
+    else if (rc == 0)
+        start_handler(r);
 }
 
 /* Ends the head task without a run: it cannot be run. */
@@ -854,8 +886,12 @@ void gw_dispatch_cancel(struct gw_dispatch *d)
         if (!r || r->canceled)
             continue;
         r->canceled = true;
-        if (r->under_way)
+        if (r->under_way) {
             gw_handler_slot_type(r->slot)->cancel(r->under_way);
+        } else if (gw_event_files_waiting(r->files)) {
+            gw_event_files_free(take_ptr(r->files));
+            run_ended(r, GW_HANDLER_CANCELED, NULL, NULL);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "gateway/fetch.h"
 #include "gateway/internal.h"
 
 #define SYNC_MS 60000 /* how often the time of the last catch-up is noted */
@@ -261,6 +262,8 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
     if (!rc)
         gw->committed_id = mw_store_last_event_id(gw->store);
     if (!rc)
+        rc = gw_files_new(gw, config->daemon.files.folder, &gw->files, err);
+    if (!rc)
         rc = gw_apply_config(gw, config, err);
     if (rc) {
         gw_free(gw);
@@ -280,6 +283,7 @@ void gw_free(struct gw *gw)
         return;
     gw->stopping = true;
     gw_send_abandon(gw, NULL, "the daemon is stopping", "after its next start");
+    gw_files_stop(gw->files);
     for (size_t i = 0; i < gw->n_bots; i++) {
         gw_bot_disconnect(gw->bots[i]);
         gw_sender_stop(gw->bots[i]->sender);
@@ -290,6 +294,7 @@ void gw_free(struct gw *gw)
         gw_handler_retire(value);
     /* What was submitted is waited for, so that every callback comes while its owner is there. */
     mw_store_close(gw->store);
+    gw_files_free(gw->files);
     for (size_t i = 0; i < gw->n_bots; i++)
         gw_bot_free(gw->bots[i]);
     for (size_t i = 0; i < gw->n_gone; i++)

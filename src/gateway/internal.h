@@ -12,6 +12,7 @@
  *   post_actions.c  what gw_act does, typing, ephemeral posts
  *   directory.c lists of channels, people ...; channel.c changes channels; query.c what they share
  *   scope.c search.c inbox.c server_posts.c  reading: see read.h
+ *   content.c   the folder of fetched files; fetch.c brings them; event_files.c a handler's wait
  *   send.c      gw_send, gw_act        consumer.c  gw_consumer_*        status.c  the JSON trees
  */
 #ifndef MW_GATEWAY_INTERNAL_H
@@ -106,6 +107,7 @@ struct gw {
     struct gw_consumer *consumers;
     unsigned n_consumers;
     struct mw_timer *consumer_timer;
+    struct gw_files *files;
     struct gw_pending_send *sends;
     unsigned n_sends;
 

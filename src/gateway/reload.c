@@ -214,6 +214,8 @@ int gw_reload(struct gw *gw, struct gw_config *config, struct mw_error *err)
         gw->config->daemon.retention.count != config->daemon.retention.count ||
         gw->config->daemon.retention.done_age_ms != config->daemon.retention.done_age_ms)
         return mw_error_set(err, 1, "daemon.retention cannot change while the daemon runs");
+    if (!mw_streq(gw->config->daemon.files.folder, config->daemon.files.folder))
+        return mw_error_set(err, 1, "daemon.files.folder cannot change while the daemon runs");
     if (!mw_streq(gw->config->daemon.socket, config->daemon.socket))
         return mw_error_set(err, 1, "daemon.socket cannot change while the daemon runs");
     return gw_apply_config(gw, config, err);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "gateway/fetch.h"
 #include "gateway/internal.h"
 
 static const char *const name_states[] = {
@@ -255,7 +256,8 @@ cJSON *gw_status_json(struct gw *gw)
          mw_json_add(o, "bots", gw_bots_json(gw)) | mw_json_add(o, "handlers", handlers_json(gw)) |
          mw_json_add(o, "tasks", tasks_json(gw, NULL)) |
          mw_json_add(o, "outbox", outbox_json(gw, NULL)) |
-         mw_json_add(o, "consumers", gw_consumers_json(gw))))
+         mw_json_add(o, "consumers", gw_consumers_json(gw)) |
+         mw_json_add(o, "files", gw_files_json(gw->files, &gw->config->daemon.files))))
         return NULL;
     return take_ptr(o);
 }
