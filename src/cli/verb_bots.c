@@ -231,6 +231,21 @@ static void print_background(const struct cli *cli, const cJSON *store)
         printf("        %s%s%s\n", cli_color(cli, CLI_RED), trouble, cli_color(cli, CLI_PLAIN));
 }
 
+static void print_files(const struct cli *cli, const cJSON *files)
+{
+    int64_t n = mw_json_i64(files, "files", 0);
+    char count[48];
+
+    if (n)
+        printf("files   %s, %.1f of %.1f MB, in %s\n",
+               cli_count(n, "file", "files", count, sizeof(count)),
+               (double)mw_json_i64(files, "bytes", 0) / 1e6,
+               (double)mw_json_i64(files, "quota", 0) / 1e6, mw_json_str_or(files, "folder", "?"));
+    if (mw_json_str(files, "last_error"))
+        print_trouble(cli, "files", "could not be fetched, the last one",
+                      mw_json_str_or(files, "last_error", "?"));
+}
+
 static int print_status(const struct cli *cli, const cJSON *status)
 {
     const cJSON *store = mw_json_obj(status, "store"), *item;
@@ -247,6 +262,7 @@ static int print_status(const struct cli *cli, const cJSON *status)
     if (reason)
         printf("        %s\n", reason);
     print_background(cli, store);
+    print_files(cli, mw_json_obj(status, "files"));
     if (print_rows(cli, mw_json_arr(status, "bots"), bot_fields, MW_ARRAY_LEN(bot_fields)) < 0)
         return -ENOMEM;
     cJSON_ArrayForEach(item, mw_json_arr(status, "bots"))

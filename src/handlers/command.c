@@ -10,6 +10,7 @@
 
 #include "handlers/handlers.h"
 #include "handlers/program.h"
+#include "handlers/turn.h"
 
 #define DEFAULT_TIMEOUT_MS (120 * 1000)
 #define MAX_ANSWER         (1024 * 1024)
@@ -67,8 +68,8 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
     MW_AUTOBUF input = {0};
     int rc = -ENOMEM;
 
-    if (!run || !argv || gw_env_make(&env, config, turn->ev) ||
-        mw_event_write_json(&input, turn->ev, true) || mw_buf_putc(&input, '\n')) {
+    if (!run || !argv || gw_env_make(&env, config, turn) ||
+        gw_turn_write_json(&input, turn, true) || mw_buf_putc(&input, '\n')) {
         mw_error_set(err, rc, "out of memory");
         goto out;
     }

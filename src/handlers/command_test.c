@@ -222,7 +222,8 @@ static void leaves_out_a_text_that_no_variable_can_hold(void **state)
     f->ev.text = text;
     run(f, "echo ${MATTERWIRE_TEXT-none}; wc -c");
     assert_int_equal(f->end, GW_HANDLER_ANSWERED);
-    assert_true(mw_starts_with(f->text, "none\n200"));
+    assert_true(mw_starts_with(f->text, "none\n"));
+    assert_true(strtol(f->text + 5, NULL, 10) > 200000);
 }
 
 int main(void)

@@ -34,10 +34,8 @@ static const struct {
 const char *gw_command_variable(size_t i)
 {
     static const char *const more[] = {
-        "MATTERWIRE_EVENT_ID",
-        "MATTERWIRE_KIND",
-        "MATTERWIRE_DIRECT",
-        "MATTERWIRE_MENTION",
+        "MATTERWIRE_EVENT_ID", "MATTERWIRE_KIND",        "MATTERWIRE_DIRECT",
+        "MATTERWIRE_MENTION",  "MATTERWIRE_LOCAL_FILES",
     };
 
     if (i < MW_ARRAY_LEN(more))
@@ -112,7 +110,24 @@ static int env_event(struct gw_env *e, const struct mw_event *ev)
     return 0;
 }
 
-int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struct mw_event *ev)
+/* The paths of the files that are on this machine, one on each line. */
+static int env_files(struct gw_env *e, const struct gw_turn *turn)
+{
+    MW_AUTOBUF b = {0};
+
+    mw_buf_init(&b, MAX_VARIABLE);
+    for (size_t i = 0; i < turn->n_files; i++) {
+        if (turn->files[i].path)
+            mw_buf_printf(&b, "%s%s", b.len ? "\n" : "", turn->files[i].path);
+    }
+    if (mw_buf_error(&b) == -E2BIG)
+        return 0; /* left out, as all that is too long */
+    if (mw_buf_error(&b))
+        return -ENOMEM;
+    return b.len ? env_put(e, mw_asprintf("MATTERWIRE_LOCAL_FILES=%s", mw_buf_str(&b))) : 0;
+}
+
+int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struct gw_turn *turn)
 {
     if (env_inherit(e, "PATH", DEFAULT_PATH))
         return -ENOMEM;
@@ -124,7 +139,9 @@ int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struc
         if (env_put(e, strdup(c->env.items[i])))
             return -ENOMEM;
     }
-    return ev ? env_event(e, ev) : 0;
+    if (!turn)
+        return 0;
+    return env_event(e, turn->ev) ? -ENOMEM : env_files(e, turn);
 }
 
 const char **gw_argv(const struct gw_strings *command)

@@ -12,9 +12,9 @@ struct gw_env {
     size_t n, cap;
 };
 
-/* PATH, what `env_inherit` and `env` name, and the MATTERWIRE_* variables of the event (NULL =
+/* PATH, what `env_inherit` and `env` name, and the MATTERWIRE_* variables of the turn (NULL =
  * without them). Returns 0 or -ENOMEM; to be freed in both cases. */
-int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struct mw_event *ev);
+int gw_env_make(struct gw_env *e, const struct gw_handler_config *c, const struct gw_turn *turn);
 void gw_env_deinit(struct gw_env *e);
 
 /* The strings as a NULL-terminated array that the caller frees; NULL when memory ran out. */

@@ -1,5 +1,7 @@
 /* `upload` and `download`. */
 #include "gateway/files.h"
+#include "base/json.h"
+#include "gateway/fetch.h"
 #include "rpc/internal.h"
 
 static void on_progress(int64_t done, int64_t total, void *userdata)
@@ -50,6 +52,37 @@ static void run_download(struct rpc_call *call, const cJSON *params)
                     rpc_call_on_reply, call);
 }
 
+static void on_fetched(const struct gw_fetched *f, void *userdata)
+{
+    struct gw_reply reply = {.code = f->code};
+
+    if (f->code != GW_OK) {
+        mw_error_set(&reply.err, (int)f->code, "%s", f->sentence);
+    } else {
+        reply.result = cJSON_CreateObject();
+        if (!reply.result || (mw_json_add_str(reply.result, "file_id", f->file->id) |
+                              mw_json_add_str(reply.result, "path", f->path) |
+                              mw_json_add_str(reply.result, "name", f->file->name) |
+                              mw_json_add_str(reply.result, "type", f->file->type) |
+                              mw_json_add_i64(reply.result, "size", f->file->size))) {
+            reply.code = GW_INTERNAL;
+            mw_error_set(&reply.err, GW_INTERNAL, "out of memory");
+        }
+    }
+    rpc_call_reply(userdata, &reply);
+    mw_error_reset(&reply.err);
+    cJSON_Delete(reply.result);
+}
+
+static void run_fetch(struct rpc_call *call, const cJSON *params)
+{
+    struct gw_bot *bot = rpc_call_bot(call, params);
+    struct gw_fetch *fetch;
+
+    if (bot && gw_fetch_file(bot, mw_json_str(params, "file"), on_fetched, call, &fetch))
+        rpc_call_error(call, GW_INTERNAL, "out of memory", NULL);
+}
+
 /* ---- The table ---- */
 
 #define PROGRESS                                                                                   \
@@ -91,6 +124,11 @@ static const struct rpc_param download_params[] = {
     PROGRESS,
 };
 
+static const struct rpc_param fetch_params[] = {
+    RPC_BOT_PARAM,
+    {.name = "file", .type = RPC_STRING, .required = true, .doc = "The id of a file."},
+};
+
 static const struct rpc_method methods[] = {
     {.name = "upload",
      .doc =
@@ -106,5 +144,12 @@ static const struct rpc_method methods[] = {
      .result = "An array of objects: `file_id`, `name` (as it was uploaded), `path`, `size`, "
                "`type`.",
      .run = run_download},
+    {.name = "fetch",
+     .doc = "Downloads a file into the daemon's own folder unless it is there already, and tells "
+            "where it lies; see `daemon.files` in docs/config.md for limits and quota. The file "
+            "must not be changed, and goes when its room is needed.",
+     RPC_PARAMS(fetch_params),
+     .result = "An object: `file_id`, `path`, `name` (as it was uploaded), `type`, `size`.",
+     .run = run_fetch},
 };
 const struct rpc_method_table rpc_file_methods = RPC_METHOD_TABLE(methods);

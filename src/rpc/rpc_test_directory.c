@@ -1,5 +1,6 @@
 /* Of the gateway, what the server's own tests do without: the directory, files, work. */
 #include "gateway/directory.h"
+#include "gateway/fetch.h"
 #include "gateway/files.h"
 #include "gateway/work.h"
 
@@ -40,4 +41,10 @@ void gw_work_by_hand(struct gw *gw, enum gw_work work, enum gw_by_hand what, con
 void gw_consumer_delete(struct gw *gw, const char *name, gw_cb cb, void *userdata)
 {
     refuse(cb, userdata);
+}
+
+int gw_fetch_file(struct gw_bot *bot, const char *file_id, gw_fetched_cb cb, void *userdata,
+                  struct gw_fetch **ret)
+{
+    return -ENOMEM;
 }
