@@ -25,22 +25,13 @@ static void scoping_free(struct scoping *s)
     free(s);
 }
 
-static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
-{
-    struct gw_reply reply = {.code = code};
-
-    mw_error_set(&reply.err, (int)code, "%s", sentence);
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-}
-
 static void end_error(struct scoping *s, enum gw_code code, const char *sentence)
 {
     gw_cb cb = s->cb;
     void *userdata = s->userdata;
 
     scoping_free(s);
-    reply_error(cb, userdata, code, sentence);
+    gw_reply_error(cb, userdata, code, sentence);
 }
 
 static void end(struct scoping *s)
@@ -59,7 +50,7 @@ static void end(struct scoping *s)
     if (good)
         cb(&reply, userdata);
     else
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
     cJSON_Delete(reply.result);
 }
 
@@ -148,7 +139,7 @@ void gw_resolve_scope(struct gw *gw, struct gw_bot *bot, const struct gw_scope *
     if (!s || mw_str_set(&s->channel, scope->channel) || mw_str_set(&s->author, author) ||
         mw_str_set(&s->team, bot ? bot->config->team : NULL)) {
         scoping_free(s);
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
         return;
     }
     s->client = bot ? bot->client : NULL;

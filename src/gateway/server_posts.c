@@ -37,22 +37,13 @@ static void fetch_free(struct fetch *f)
     free(f);
 }
 
-static void reply_error(gw_cb cb, void *userdata, enum gw_code code, const char *sentence)
-{
-    struct gw_reply reply = {.code = code};
-
-    mw_error_set(&reply.err, (int)code, "%s", sentence);
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-}
-
 static void end_error(struct fetch *f, enum gw_code code, const char *sentence)
 {
     gw_cb cb = f->cb;
     void *userdata = f->userdata;
 
     fetch_free(f);
-    reply_error(cb, userdata, code, sentence);
+    gw_reply_error(cb, userdata, code, sentence);
 }
 
 static void end_errno(struct fetch *f, int rc)
@@ -312,18 +303,18 @@ void gw_server_posts(struct gw *gw, struct gw_bot *bot, const struct gw_server_p
     int rc = 0;
 
     if (!req->channel_id && !req->root_id && !req->query) {
-        reply_error(cb, userdata, GW_BAD_PARAMS,
-                    "the server is asked about a channel or a thread: name one");
+        gw_reply_error(cb, userdata, GW_BAD_PARAMS,
+                       "the server is asked about a channel or a thread: name one");
         return;
     }
     if (!bot->client) {
-        reply_error(cb, userdata, GW_OFFLINE, gw_bot_trouble(bot));
+        gw_reply_error(cb, userdata, GW_OFFLINE, gw_bot_trouble(bot));
         return;
     }
     f = calloc(1, sizeof(*f));
     if (!f || mw_str_set(&f->bot, bot->name) || mw_str_set(&f->query, req->query)) {
         fetch_free(f);
-        reply_error(cb, userdata, GW_INTERNAL, "out of memory");
+        gw_reply_error(cb, userdata, GW_INTERNAL, "out of memory");
         return;
     }
     f->client = bot->client;

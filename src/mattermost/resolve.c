@@ -103,16 +103,78 @@ static void not_found(struct resolve_op *o)
                mm_client_user_name(o->op.c), *near ? "; near names: " : "", near);
 }
 
+static void note_near(struct resolve_op *o, const char *name, const char *team_id)
+{
+    const struct mm_team_info *team = mm_cached_team(o->op.c, team_id);
+    MW_AUTOFREE char *full = mw_asprintf("%s/%s", team ? team->name : team_id, name);
+    unsigned d = mw_str_distance(o->ref.name, name);
+
+    if (!full || (d > 2 && (strlen(o->ref.name) <= 3 || !strstr(name, o->ref.name))))
+        return;
+    /* A full buffer refuses the rest, which is what its limit is for. */
+    if (!strstr(mw_buf_str(&o->near), full))
+        mw_buf_printf(&o->near, "%s%s", o->near.len ? ", " : "", full);
+}
+
+static void near_next_team(struct resolve_op *o);
+
+static void on_near_channels(struct mm_result *r, void *userdata)
+{
+    struct resolve_op *o = userdata;
+    const cJSON *item;
+
+    if (r->outcome == MM_CANCELED) {
+        mm_op_finish(&o->op, r);
+        return;
+    }
+    cJSON_ArrayForEach(item, r->body)
+    {
+        struct mm_channel ch;
+
+        if (mm_channel_read(item, &ch, NULL) == 0)
+            note_near(o, ch.name, ch.team_id);
+    }
+    o->team_at = o->team_at->next;
+    near_next_team(o);
+}
+
+/* Of channels that were not joined, what the server finds for the first letters. */
+static void near_next_team(struct resolve_op *o)
+{
+    MW_AUTOFREE char *path = NULL;
+    MW_AUTOJSON *body = NULL;
+    char first[4];
+
+    while (o->team_at &&
+           (!mw_id_valid(mw_json_str_or(o->team_at, "id", "")) ||
+            (*o->ref.team && !mw_streq(mw_json_str(o->team_at, "name"), o->ref.team))))
+        o->team_at = o->team_at->next;
+    if (!o->team_at) {
+        not_found(o);
+        return;
+    }
+    snprintf(first, sizeof(first), "%.3s", o->ref.name);
+    body = cJSON_CreateObject();
+    path = mw_asprintf("/teams/%s/channels/search", mw_json_str(o->team_at, "id"));
+    if (!path || !body || mw_json_add_str(body, "term", first)) {
+        mm_op_fail(&o->op, MM_UNREACHABLE, -ENOMEM, "out of memory");
+        return;
+    }
+    go_on(o, "POST", path, take_ptr(body), on_near_channels);
+}
+
 static void finish_search(struct resolve_op *o)
 {
-    if (o->n_found == 0)
-        not_found(o);
-    else if (o->n_found == 1)
+    if (o->n_found == 0) {
+        o->team_at = cJSON_IsArray(o->teams) ? o->teams->child : NULL;
+        near_next_team(o);
+    } else if (o->n_found == 1) {
         mm_op_finish_body(&o->op, channel_answer(o->found_id, NULL, NULL));
-    else
+    } else {
         mm_op_fail(&o->op, MM_REFUSED, -EEXIST,
                    "the channel name \"%s\" exists in several teams: write one of %s", o->ref.name,
                    mw_buf_str(&o->found));
+    }
 }
 
 static void add_found(struct resolve_op *o, const char *id, const char *team_id)
@@ -178,18 +240,11 @@ static void on_own_teams(struct mm_result *r, void *userdata)
     }
     o->teams = take_ptr(r->body);
     o->team_at = cJSON_IsArray(o->teams) ? o->teams->child : NULL;
-    search_next_team(o);
-}
-
-static void note_near(struct resolve_op *o, const char *name, const char *team_id)
-{
-    const struct mm_team_info *team = mm_cached_team(o->op.c, team_id);
-    unsigned d = mw_str_distance(o->ref.name, name);
-
-    /* A full buffer refuses the rest, which is what its limit is for. */
-    if (d <= 2 || (strlen(o->ref.name) > 3 && strstr(name, o->ref.name)))
-        mw_buf_printf(&o->near, "%s%s/%s", o->near.len ? ", " : "", team ? team->name : team_id,
-                      name);
+    /* With a team the name was asked for already. */
+    if (*o->ref.team)
+        finish_search(o);
+    else
+        search_next_team(o);
 }
 
 static void on_own_channels(struct mm_result *r, void *userdata)
@@ -207,14 +262,12 @@ static void on_own_channels(struct mm_result *r, void *userdata)
 
         if (mm_channel_read(item, &ch, NULL) < 0 || !*ch.team_id)
             continue;
-        if (strcmp(ch.name, o->ref.name) == 0)
+        if (!*o->ref.team && strcmp(ch.name, o->ref.name) == 0)
             add_found(o, ch.id, ch.team_id);
         else
             note_near(o, ch.name, ch.team_id);
     }
-    if (*o->ref.team)
-        not_found(o);
-    else if (o->n_found)
+    if (o->n_found && !*o->ref.team)
         finish_search(o);
     else
         go_on(o, "GET", "/users/me/teams", NULL, on_own_teams);

@@ -120,6 +120,11 @@ describe('channel', () => {
   test('misses list near names', async () => {
     await fails(new RegExp(`no channel.*${world.channel.name}`), 1, 'channel', 'leave', world.channel.name.slice(0, -1));
     await fails(new RegExp(`no user.*${ann.user.username}`), 1, 'channel', 'invite', world.channel.id, `@${ann.user.username}x`);
+    // Also of public channels that the bot is not in.
+    const name = `near-${world.channel.name}`;
+    await server.admin.rest.createChannel({ team_id: world.team.id, name, display_name: 'Near', type: 'O' });
+    await fails(new RegExp(`no channel.*near names: .*${world.team.name}/${name}`), 1, 'channel', 'join', `${name}x`);
+    await fails(new RegExp(`no channel.*near names: .*${name}`), 1, 'channel', 'join', `${world.team.name}/${name}x`);
   });
 
   test('wrong usage is exit code 2 with a sentence', async () => {
