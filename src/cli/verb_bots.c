@@ -27,6 +27,30 @@ static void print_trouble(const struct cli *cli, const char *bot, const char *wh
         puts(mw_buf_str(&b));
 }
 
+/* What the session had to leave out. */
+static void print_skipped(const struct cli *cli, const char *name, const cJSON *session)
+{
+    static const struct {
+        const char *member, *one, *many, *why;
+    } rows[] = {
+        {"skipped_channels", "channel", "channels", "the server does not let the bot read there"},
+        {"skipped_posts", "post or reaction", "posts or reactions",
+         "the server's answer was malformed"},
+    };
+    char count[64];
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        int64_t n = mw_json_i64(session, rows[i].member, 0);
+        MW_AUTOFREE char *what = NULL;
+
+        if (n == 0)
+            continue;
+        what = mw_asprintf("%s left out",
+                           cli_count(n, rows[i].one, rows[i].many, count, sizeof(count)));
+        print_trouble(cli, name, what, rows[i].why);
+    }
+}
+
 /* What is wrong with a bot, and which of its names are. */
 static void print_troubles(const struct cli *cli, const cJSON *bot)
 {
@@ -36,6 +60,7 @@ static void print_troubles(const struct cli *cli, const cJSON *bot)
 
     if (reason)
         print_trouble(cli, name, NULL, reason);
+    print_skipped(cli, name, mw_json_obj(bot, "session"));
     for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++) {
         cJSON_ArrayForEach(item, mw_json_arr(bot, lists[i]))
         {

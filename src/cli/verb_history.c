@@ -4,7 +4,8 @@
 #include "cli/cli.h"
 #include "cli/kinds.h"
 
-#define PAGE 2000 /* events asked for at once */
+#define PAGE       2000 /* events asked for at once */
+#define SERVER_MAX 1000 /* posts that a server is asked for */
 
 int cli_check_time(const char *option, const char *value)
 {
@@ -55,14 +56,14 @@ static int prepend(cJSON **all, cJSON *page)
     return CLI_DONE;
 }
 
-/* `post` of `thread`, NULL for `history`. */
+/* `post` of `thread`, NULL for `history`. *ret_more: there are older ones. */
 static int fetch(struct cli_conn *c, const struct cli_history_options *o, const char *post,
-                 cJSON **all)
+                 cJSON **all, bool *ret_more)
 {
     int64_t left = o->limit, before = 0;
-    bool more = true;
+    bool first = true;
 
-    while (more && left > 0) {
+    while (first || (*ret_more && before && left > 0)) {
         cJSON *params = make_params(o, post, before, MW_MIN(left, PAGE)), *page;
         MW_AUTOJSON *result = NULL;
         int r;
@@ -84,7 +85,8 @@ static int fetch(struct cli_conn *c, const struct cli_history_options *o, const 
         }
         left -= cJSON_GetArraySize(page);
         before = mw_json_i64(cJSON_GetArrayItem(page, 0), "id", 0);
-        more = mw_json_bool(result, "more") && before;
+        *ret_more = mw_json_bool(result, "more");
+        first = false;
         r = prepend(all, page);
         if (r)
             return r;
@@ -108,10 +110,36 @@ int cli_print_events(const struct cli *cli, const cJSON *events)
     return cli_flush(CLI_DONE);
 }
 
+static int print_all(struct cli *cli, const struct cli_history_options *o, cJSON **events,
+                     bool more)
+{
+    MW_AUTOJSON *result = NULL;
+    int r;
+
+    if (cli->json) {
+        result = cJSON_CreateObject();
+        if (!result || mw_json_add(result, "events", take_ptr(*events)) ||
+            mw_json_add_bool(result, "more", more))
+            return cli_no_memory();
+        return cli_print_json(cli, take_ptr(result));
+    }
+    r = cli_print_events(cli, *events);
+    if (r == CLI_DONE && more && o->server && o->limit >= SERVER_MAX)
+        fprintf(stderr,
+                "matterwire: there are older ones; the server is asked for %d at the most: go on "
+                "with --until and the time of the first one\n",
+                SERVER_MAX);
+    else if (r == CLI_DONE && more)
+        fprintf(stderr, "matterwire: there are older ones; --limit N shows more than %lld\n",
+                (long long)o->limit);
+    return r;
+}
+
 static int run(struct cli *cli, const struct cli_history_options *o, const char *post)
 {
     MW_AUTOJSON *events = cJSON_CreateArray(), *checked = cJSON_CreateObject();
     struct cli_conn c;
+    bool more = false;
     int r = cli_check_time("since", o->since);
 
     if (!events || !checked)
@@ -128,13 +156,9 @@ static int run(struct cli *cli, const struct cli_history_options *o, const char 
         r = cli_connect(cli, &c);
     if (r)
         return r;
-    r = fetch(&c, o, post, &events);
+    r = fetch(&c, o, post, &events, &more);
     cli_conn_deinit(&c);
-    if (r)
-        return r;
-    if (cli->json)
-        return cli_print_json(cli, take_ptr(events));
-    return cli_print_events(cli, events);
+    return r ? r : print_all(cli, o, &events, more);
 }
 
 int cli_run_history(struct cli *cli, const void *options, int argc, char **argv)

@@ -136,7 +136,8 @@ static const struct cli_verb verbs[] = {
      .summary = "show what was said, from the journal",
      .doc = "Shows events of the journal, the newest ones, oldest first: what the bots have seen, "
             "with edits, reactions and deletions. With --server it shows the posts that the server "
-            "has.",
+            "has. In JSON: an object with `events`, and `more`, true when the limit left older "
+            "ones out.",
      .examples = "  matterwire history --channel town-square --since 2h\n"
                  "  matterwire history --thread a1b2c3d4e5f6g7h8i9j0klmnop --json\n",
      .options = history_options,
@@ -149,7 +150,7 @@ static const struct cli_verb verbs[] = {
      .max_args = 1,
      .summary = "show a thread",
      .doc = "Shows the thread that a post is in, oldest first. POST is the id or the permalink of "
-            "any post of it.",
+            "any post of it. In JSON as `history`.",
      .examples = "  matterwire thread a1b2c3d4e5f6g7h8i9j0klmnop\n",
      .options = thread_options,
      .initial = &thread_initial,

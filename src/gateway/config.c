@@ -387,6 +387,7 @@ int gw_config_parse(const char *path, const char *text, size_t len, struct gw_co
 {
     MW_CLEANUP(config_free_p) struct gw_config *config = calloc(1, sizeof(*config));
     MW_CLEANUP(document_deinit) struct document d = {0};
+    const char *slash = strrchr(path, '/');
     struct gw_problems found = {0};
     struct gw_binder b;
     int r;
@@ -395,7 +396,8 @@ int gw_config_parse(const char *path, const char *text, size_t len, struct gw_co
         return -ENOMEM;
     config->refs = 1;
     r = binder_init(&b, path, &found);
-    if (r == 0 && !(config->path = strdup(path)))
+    if (r == 0 && !(config->path = mw_asprintf("%s/%s", strcmp(b.dir, "/") == 0 ? "" : b.dir,
+                                               slash ? slash + 1 : path)))
         r = -ENOMEM;
     if (r == 0 && len > FILE_MAX)
         gw_problem_add(&b, (struct gw_mark){0}, "the file is longer than %d bytes", FILE_MAX);

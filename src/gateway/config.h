@@ -128,7 +128,7 @@ struct gw_daemon_config {
 
 struct gw_config {
     unsigned refs; /* see gw_config_ref */
-    char *path;
+    char *path;    /* of the file, absolute */
     struct gw_bot_config *bots;
     size_t n_bots;
     struct gw_handler_config *handlers;

@@ -352,6 +352,25 @@ static void test_socket(void **state)
     assert_non_null(strstr(fallback, "matterwire.sock"));
 }
 
+/* Wherever the daemon was started. */
+static void test_path_is_absolute(void **state)
+{
+    static const char text[] = "bots: [{name: a, endpoint: 'http://x', bot_token: t}]\n";
+    MW_AUTOFREE char *cwd = getcwd(NULL, 0), *want = mw_asprintf("%s/sub/x.yaml", cwd);
+    struct gw_problems problems = {0};
+    const struct {
+        const char *path, *want;
+    } rows[] = {{"sub/x.yaml", want}, {"/x.yaml", "/x.yaml"}, {"/a/x.yaml", "/a/x.yaml"}};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        struct gw_config *c = NULL;
+
+        assert_int_equal(gw_config_parse(rows[i].path, text, strlen(text), &c, &problems), 0);
+        assert_string_equal(c->path, rows[i].want);
+        gw_config_free(c);
+    }
+}
+
 static void test_path(void **state)
 {
     MW_AUTOFREE char *explicit_path = gw_config_path("x.yaml"), *env = NULL, *xdg = NULL,
@@ -409,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_secret_is_not_told),
         cmocka_unit_test(test_group_may_read),
         cmocka_unit_test(test_load),
+        cmocka_unit_test(test_path_is_absolute),
         cmocka_unit_test(test_path),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_socket),

@@ -59,6 +59,8 @@ static cJSON *session_json(const struct gw_bot *bot)
         mw_json_add_i64(o, "sequence_gaps", st.sequence_gaps) |
         mw_json_add_i64(o, "catch_ups", st.catch_ups) | mw_json_add_i64(o, "frames", st.frames) |
         mw_json_add_i64(o, "events", st.events) | mw_json_add_i64(o, "member_of", st.channels) |
+        mw_json_add_i64(o, "skipped_channels", st.skipped) |
+        mw_json_add_i64(o, "skipped_posts", st.malformed) |
         mw_json_add_i64(o, "synced_at", st.synced_at) |
         mw_json_add_i64(o, "next_try_at", st.next_try_at))
         return NULL;

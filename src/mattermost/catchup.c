@@ -257,6 +257,7 @@ static int put_reactions(struct channel *ch, const struct mm_post *post, bool me
             r = put_item(ch, &item, merge);
         if (r == -ENOMEM)
             return r;
+        ch->cu->result.malformed += r == -EINVAL;
     }
     return 0;
 }
@@ -271,7 +272,11 @@ static int put_post(struct channel *ch, cJSON *json, bool merge)
     int r;
 
     /* One malformed post among good ones is no reason to lose these. */
-    if (mm_post_read(owned, &post, NULL) < 0 || *post.original_id)
+    if (mm_post_read(owned, &post, NULL) < 0) {
+        cu->result.malformed++;
+        return 0;
+    }
+    if (*post.original_id)
         return 0;
     ch->seen_at = MW_MAX(ch->seen_at, post.create_at);
     if (cu->p.overdue_since && ch->known && post.create_at > cu->p.overdue_since &&
@@ -283,6 +288,7 @@ static int put_post(struct channel *ch, cJSON *json, bool merge)
     r = mm_item_from_post(cu->p.normaliser, take_ptr(owned), ch->since, ch->new_from, &item, NULL);
     if (r == 0)
         r = put_item(ch, &item, merge);
+    cu->result.malformed += r == -EINVAL;
     return r == -ENOMEM ? r : 0;
 }
 
@@ -465,6 +471,7 @@ static void on_posts(struct mm_result *r, void *userdata)
     ch->tries = 0;
     k = mm_page_read(r->body, &page);
     if (k == 0) {
+        ch->cu->result.malformed += (unsigned)(page.listed - page.n);
         k = take_answer(ch, &page);
         mm_page_deinit(&page);
     }

@@ -40,6 +40,7 @@ struct mm_catchup_result {
     int64_t started_at; /* server time of the beginning: what happened before is covered */
     unsigned channels;  /* that the account is a member of */
     unsigned skipped;   /* channels that the server refused */
+    unsigned malformed; /* posts and reactions that could not be read, and were left out */
     const char *note;   /* why the last one was skipped, NULL = none */
     unsigned overdue;   /* posts that a working socket would have brought long ago */
     int64_t retry_after_ms;

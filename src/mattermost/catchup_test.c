@@ -14,7 +14,7 @@ struct run {
     bool known;
     struct mm_catchup *cu;
     struct mm_catchup_params p;
-    unsigned items, news, covered, posts_done, ended, skipped;
+    unsigned items, news, covered, posts_done, ended, skipped, malformed;
     enum mm_outcome outcome;
     int64_t last_at;
     bool free_at_item, out_of_order;
@@ -64,6 +64,7 @@ static void on_end(const struct mm_catchup_result *res, void *userdata)
     r->ended++;
     r->outcome = res->outcome;
     r->skipped = res->skipped;
+    r->malformed = res->malformed;
     mm_catchup_free(r->cu);
     r->cu = NULL;
 }
@@ -218,6 +219,20 @@ static void test_refused_channel_is_skipped(void **state)
     assert_int_equal(r->covered, 1);
 }
 
+static void test_malformed_post_is_counted(void **state)
+{
+    struct run *r = *state;
+    int64_t now = fake_now(r->f);
+
+    r->ops = (struct mw_position){.seen_at = now - 1000, .from_at = 1, .confirmed = true};
+    fake_add(r->f, OPS, ADA, "x", now)->id[0] = 0;
+    fake_add(r->f, OPS, ADA, "y", now);
+    run(r);
+    assert_int_equal(r->outcome, MM_OK);
+    assert_int_equal(r->malformed, 1);
+    assert_int_equal(r->news, 1);
+}
+
 /* What a run that ended early had fetched but not given is fetched by the next. */
 static void test_given_or_fetched_again(void **state)
 {
@@ -312,6 +327,7 @@ int main(void)
         TEST(test_unknown_anchor),
         TEST(test_server_that_stands_still),
         TEST(test_refused_channel_is_skipped),
+        TEST(test_malformed_post_is_counted),
         TEST(test_given_or_fetched_again),
         TEST(test_busy_server),
         TEST(test_history_rows),

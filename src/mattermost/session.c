@@ -196,6 +196,7 @@ static void on_run_end(const struct mm_catchup_result *r, void *userdata)
     }
     s->run_started_at = r->started_at;
     s->run_overdue = r->overdue;
+    s->stats.malformed += r->malformed;
     if (!s->run_is_single) {
         s->stats.channels = r->channels;
         s->stats.skipped = r->skipped;

@@ -99,6 +99,7 @@ struct mm_session_stats {
     int64_t next_try_at; /* wall clock ms while waiting, 0 = none */
     unsigned channels;   /* that it is a member of, at the last catch-up */
     unsigned skipped;    /* of these, those that the server refused to tell about */
+    int64_t malformed;   /* posts and reactions that catch-up could not read, and left out */
     int64_t synced_at;   /* server time of the last completed catch-up, 0 = never */
 };
 void mm_session_get_stats(const struct mm_session *s, struct mm_session_stats *ret);

@@ -98,7 +98,7 @@ describe('what triggers', () => {
     const marker = await ann.post(world.channel, 'I am a person');
     for (const post of [fromBot, fromHook, system]) assert.deepEqual(await answersTo(post, marker), []);
     // They are journaled and marked all the same.
-    const history = (await daemon.cli('history', '--channel', world.channel.id, '--json')).json;
+    const history = (await daemon.cli('history', '--channel', world.channel.id, '--json')).json.events;
     const byId = Object.fromEntries(history.map((e) => [e.post_id, e]));
     assert.equal(byId[fromBot.id].from_bot, true);
     assert.equal(byId[fromHook.id].from_webhook, true);

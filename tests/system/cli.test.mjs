@@ -149,9 +149,9 @@ describe('history and stream', () => {
     const stream = daemon.spawn('stream', '--since', '0');
     t.after(() => stream.stop());
     await stream.line((l) => l.includes(last.id), 'the last post');
-    const thread = (await daemon.cli('history', '--thread', root.id)).json;
+    const thread = (await daemon.cli('history', '--thread', root.id)).json.events;
     assert.deepEqual(thread.map((e) => e.text), ['history root', 'history reply']);
-    const recent = (await daemon.cli('history', '--channel', world.channel.name, '--since', '1h', '--limit', '2')).json;
+    const recent = (await daemon.cli('history', '--channel', world.channel.name, '--since', '1h', '--limit', '2')).json.events;
     assert.deepEqual(recent.map((e) => e.text), ['history reply', 'history other']);
     for (const event of recent) {
       assert.equal(event.kind, 'post');
@@ -212,7 +212,7 @@ describe('history and stream', () => {
     }
     assert.equal(heard.user_id, ann.user.id);
     assert.equal(heard.channel_id, world.channel.id);
-    const stored = (await daemon.cli('history', '--channel', world.channel.id)).json;
+    const stored = (await daemon.cli('history', '--channel', world.channel.id)).json.events;
     assert.ok(!stored.some((e) => e.kind === 'typing'));
   });
 });

@@ -54,14 +54,14 @@ describe('history and thread', () => {
     const reply = await bob.post(channel, 'reply by bob', { root_id: root.id });
     const last = await ann.post(channel, 'last by ann');
     await journaled(last);
-    assert.deepEqual(texts(await cli('history', '--channel', channel.id, '--author', `@${bob.user.username}`)), ['reply by bob']);
-    assert.deepEqual(texts(await cli('history', '--channel', channel.name, '--author', ann.user.id)), ['root by ann', 'last by ann']);
+    assert.deepEqual(texts((await cli('history', '--channel', channel.id, '--author', `@${bob.user.username}`)).events), ['reply by bob']);
+    assert.deepEqual(texts((await cli('history', '--channel', channel.name, '--author', ann.user.id)).events), ['root by ann', 'last by ann']);
     const until = new Date(last.create_at).toISOString();
     // The channel is new to the bot, so its join posts are there as well.
-    const before = (await cli('history', '--channel', channel.id, '--kind', 'post', '--until', until)).filter((e) => !e.system);
+    const before = (await cli('history', '--channel', channel.id, '--kind', 'post', '--until', until)).events.filter((e) => !e.system);
     assert.deepEqual(texts(before), ['root by ann', 'reply by bob']);
     for (const ref of [root.id, reply.id, `${server.url}/${world.team.name}/pl/${reply.id}`]) {
-      assert.deepEqual(texts(await cli('thread', ref)), ['root by ann', 'reply by bob']);
+      assert.deepEqual(texts((await cli('thread', ref)).events), ['root by ann', 'reply by bob']);
     }
     await refused(1, /nobody-here/, 'history', '--author', '@nobody-here');
     await refused(1, /id or permalink/, 'thread', 'town-square');
@@ -75,7 +75,8 @@ describe('history and thread', () => {
     await ann.rest.deletePost(gone.id);
     await ann.post(channel, 'the last before');
     await daemonFor(t);
-    const events = await cli('history', '--channel', channel.id, '--server');
+    const { events, more } = await cli('history', '--channel', channel.id, '--server');
+    assert.equal(more, false);
     const said = events.filter((e) => !e.system);
     assert.deepEqual(texts(said), ['before the bot came', 'a reply before', 'the last before']);
     assert.equal(said[0].user_name, ann.user.username);
@@ -83,10 +84,11 @@ describe('history and thread', () => {
     assert.equal(said[0].kind, 'post');
     assert.equal(said[0].id, undefined);
     assert.equal(said[1].root_id, root.id);
-    assert.deepEqual(texts(await cli('history', '--channel', channel.id, '--server', '--author', bob.user.username, '--limit', '1')), ['a reply before']);
-    assert.deepEqual(texts(await cli('history', '--channel', channel.id, '--server', '--limit', '2')), ['a reply before', 'the last before']);
-    assert.deepEqual(texts(await cli('thread', root.id, '--server')), ['before the bot came', 'a reply before']);
-    assert.deepEqual(await cli('history', '--channel', channel.id), []);
+    assert.deepEqual(texts((await cli('history', '--channel', channel.id, '--server', '--author', bob.user.username, '--limit', '1')).events), ['a reply before']);
+    assert.deepEqual(texts((await cli('history', '--channel', channel.id, '--server', '--limit', '2')).events), ['a reply before', 'the last before']);
+    assert.deepEqual(texts((await cli('thread', root.id, '--server')).events), ['before the bot came', 'a reply before']);
+    assert.deepEqual(await cli('history', '--channel', channel.id), { events: [], more: false });
+    assert.equal((await cli('history', '--channel', channel.id, '--server', '--limit', '1')).more, true);
     await refused(2, /--channel/, 'history', '--server');
     await refused(2, /--kind/, 'history', '--server', '--channel', channel.id, '--kind', 'post');
   });
