@@ -12,6 +12,9 @@ extern const struct gw_handler_type gw_command_handler;
 /* Names of the variables that it sets, for the reference; NULL behind the last one. */
 const char *gw_command_variable(size_t i);
 
+/* Type `process`: a program that runs on. */
+extern const struct gw_handler_type gw_process_handler;
+
 /* Type `http`: one POST for each event, the answer in the body. */
 extern const struct gw_handler_type gw_http_handler;
 

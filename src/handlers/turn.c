@@ -1,8 +1,8 @@
 #include "handlers/turn.h"
 
-static int write_files(struct mw_buf *b, const struct gw_turn *turn)
+int gw_turn_write_files(struct mw_buf *b, const struct gw_turn *turn)
 {
-    mw_buf_puts(b, ",\"local_files\":[");
+    mw_buf_putc(b, '[');
     for (size_t i = 0; i < turn->n_files; i++) {
         const struct gw_turn_file *f = &turn->files[i];
 
@@ -31,7 +31,9 @@ int gw_turn_write_json(struct mw_buf *b, const struct gw_turn *turn, bool with_r
     mw_buf_put_json_string(b, turn->text ? turn->text : "");
     mw_buf_puts(b, ",\"conversation\":");
     mw_buf_put_json_string(b, turn->conversation ? turn->conversation : "");
-    if (turn->n_files)
-        write_files(b, turn);
+    if (turn->n_files) {
+        mw_buf_puts(b, ",\"local_files\":");
+        gw_turn_write_files(b, turn);
+    }
     return mw_buf_putc(b, '}');
 }

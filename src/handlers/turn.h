@@ -11,4 +11,7 @@
  * One line without a newline. Appends; returns 0, -ENOMEM or -E2BIG. */
 int gw_turn_write_json(struct mw_buf *b, const struct gw_turn *turn, bool with_raw);
 
+/* The array of files alone, as in local_files. Appends; returns as above. */
+int gw_turn_write_files(struct mw_buf *b, const struct gw_turn *turn);
+
 #endif
