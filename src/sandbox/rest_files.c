@@ -237,7 +237,7 @@ int sb_h_file_upload(struct sb_req *q)
 /* --- downloads ---------------------------------------------------------------------------------
  */
 
-/* A file that the caller may see: own, or in a channel that may be read. */
+/* A file that the caller may see: own, or posted in a channel that may be read. */
 static struct sb_file *path_file(struct sb_req *q)
 {
     struct sb_file *f = mw_map_get(&q->sv->state.files, q->p[0]);
@@ -252,7 +252,8 @@ static struct sb_file *path_file(struct sb_req *q)
         return NULL;
     }
     c = mw_map_get(&q->sv->state.channels, f->channel_id);
-    if (!mw_streq(f->user_id, q->user->id) && (!c || !sb_can_read(q->sv, q->user, c))) {
+    if (!mw_streq(f->user_id, q->user->id) &&
+        (!f->post_id[0] || !c || !sb_can_read(q->sv, q->user, c))) {
         sb_fail_permission(q);
         return NULL;
     }

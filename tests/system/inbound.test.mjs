@@ -155,7 +155,7 @@ describe('the folder', () => {
     t.after(() => rpc.close());
     const contents = [1, 2, 3].map(() => randomBytes(400 * 1024));
     const ids = [];
-    for (const [i, content] of contents.entries()) ids.push(await upload(world.channel, `${i}.bin`, content));
+    for (const [i, content] of contents.entries()) ids.push((await postWith(world.channel, 'a file', [[`${i}.bin`, content]])).file_ids[0]);
     await rpc.call('fetch', { file: ids[0] });
     await rpc.call('fetch', { file: ids[1] });
     await rpc.call('fetch', { file: ids[0] });
@@ -171,9 +171,11 @@ describe('the folder', () => {
     assert.ok(contents[1].equals(await readFile(back.path)));
     now = await status(daemon);
     assert.deepEqual([now.files, now.bytes, now.evicted], [2, 800 * 1024, 2]);
-    const large = await upload(world.channel, 'large.bin', randomBytes(2 * MiB));
-    await assert.rejects(rpc.call('fetch', { file: large }), /2097152 bytes, the quota of .* is 1048576/);
-    await assert.rejects(rpc.call('fetch', { file: 'y'.repeat(26) }));
+    const large = await postWith(world.channel, 'large', [['large.bin', randomBytes(2 * MiB)]]);
+    await assert.rejects(rpc.call('fetch', { file: large.file_ids[0] }), /2097152 bytes, the quota of .* is 1048576/);
+    await assert.rejects(rpc.call('fetch', { file: 'y'.repeat(26) }), /404/);
+    // Before it is posted a file is its owner's only.
+    await assert.rejects(rpc.call('fetch', { file: await upload(world.channel, 'own.txt', 'own') }), { code: -32002 });
     await assert.rejects(rpc.call('fetch', { file: '../../etc/passwd' }), /is not the id of a file/);
   });
 
@@ -181,7 +183,7 @@ describe('the folder', () => {
     const daemon = await start(t, {});
     const rpc = await Rpc.connect(path.join(daemon.folder, 'socket'));
     t.after(() => rpc.close());
-    const id = await upload(world.channel, 'once.txt', 'once');
+    const [id] = (await postWith(world.channel, 'once', [['once.txt', 'once']])).file_ids;
     const count = async () => (await server.control('/state')).routes['GET /api/v4/files/{file_id}'] ?? 0;
     const before = await count();
     const got = await Promise.all(Array.from({ length: 5 }, () => rpc.call('fetch', { file: id })));
