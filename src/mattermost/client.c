@@ -14,9 +14,7 @@ enum {
     DEFAULT_CONCURRENT = 8,
     DEFAULT_PENDING = 1024,
     CACHE_LIMIT = 50000,
-    DEFAULT_MAX_POST = 4000, /* what the oldest servers take */
-    RATE_LIMIT_WAIT_MS = 1000,
-    RATE_LIMIT_MAX_MS = 10 * 60 * 1000,
+    DEFAULT_MAX_POST = 4000,    /* what the oldest servers take */
     LOGIN_RETRY_MS = 30 * 1000, /* after the server refused login and password */
     UPLOAD_TIMEOUT_MS = 10 * 60 * 1000,
 };
@@ -33,6 +31,8 @@ struct mm_call {
     bool bytes;  /* the body is no JSON */
     mm_cb cb;    /* NULL = canceled by mm_cancel */
     void *userdata;
+    enum mm_class class;
+    int64_t since; /* monotonic: when it was made */
     struct mw_http_call *http;
     unsigned token_generation; /* of the token it was sent with */
     bool is_login, renewed;
@@ -169,6 +169,8 @@ static struct mm_call *new_call(struct mm_client *c, const char *method, const c
     call->c = c;
     call->cb = cb;
     call->userdata = userdata;
+    call->class = mm_class_of(method, path);
+    call->since = mw_clock_mono();
     call->method = strdup(method);
     call->path = mw_asprintf("/api/v4%s", path);
     if (!call->method || !call->path)
@@ -229,13 +231,24 @@ static int send_call(struct mm_call *call, struct mw_error *err)
     return 0;
 }
 
+static unsigned pending(const struct mm_client *c)
+{
+    unsigned n = 0;
+
+    for (enum mm_class k = 0; k < MM_CLASSES; k++)
+        n += c->pending[k].n;
+    return n;
+}
+
 static void fail_pending(struct mm_client *c, enum mm_outcome outcome, const struct mw_error *why)
 {
-    while (c->pending.first) {
-        struct mw_error err = MW_ERROR_INIT;
+    for (enum mm_class k = 0; k < MM_CLASSES; k++) {
+        while (c->pending[k].first) {
+            struct mw_error err = MW_ERROR_INIT;
 
-        mw_error_set(&err, why->code ? why->code : -EIO, "%s", mw_error_text(why));
-        answer_call(c->pending.first, outcome, &err);
+            mw_error_set(&err, why->code ? why->code : -EIO, "%s", mw_error_text(why));
+            answer_call(c->pending[k].first, outcome, &err);
+        }
     }
 }
 
@@ -263,57 +276,77 @@ static void on_login(struct mm_client *c, struct mm_result *r, const char *token
     fail_pending(c, r->outcome, &r->err);
 }
 
+/* Returns 0 when the call is on the wire. */
 static int start_login(struct mm_client *c)
 {
     MW_CLEANUP(free_call_p) struct mm_call *call = new_call(c, "POST", "/users/login", NULL, NULL);
     MW_AUTOJSON *body = cJSON_CreateObject();
-    struct mw_error err = MW_ERROR_INIT;
-    int r;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    int r = -ENOMEM;
 
-    if (!call || !body || mw_json_add_str(body, "login_id", c->login) < 0 ||
-        mw_json_add_str(body, "password", c->password) < 0)
-        return -ENOMEM;
-    call->is_login = true;
-    call->body = mw_json_print(body);
-    if (!call->body)
-        return -ENOMEM;
-    r = send_call(call, &err);
+    if (call && body && !mw_json_add_str(body, "login_id", c->login) &&
+        !mw_json_add_str(body, "password", c->password)) {
+        call->is_login = true;
+        call->body = mw_json_print(body);
+        r = call->body ? send_call(call, &err) : -ENOMEM;
+    }
     if (r < 0) {
+        if (!mw_error_is_set(&err))
+            mw_error_set(&err, r, "out of memory");
         fail_pending(c, MM_UNREACHABLE, &err);
-        mw_error_reset(&err);
-        return 0;
+        return r;
     }
     call = NULL;
     c->signing_in = true;
     return 0;
 }
 
+static struct mm_client *client_of(struct mm_budget_member *m)
+{
+    return MW_CONTAINER_OF(m, struct mm_client, member);
+}
+
+static bool can_send(struct mm_budget_member *m)
+{
+    const struct mm_client *c = client_of(m);
+
+    return !c->dead && c->running.n < c->max_concurrent && !c->signing_in;
+}
+
+static unsigned calls_waiting(struct mm_budget_member *m, enum mm_class class, int64_t *ret_since)
+{
+    const struct mm_call_list *l = &client_of(m)->pending[class];
+
+    *ret_since = l->first ? l->first->since : 0;
+    return l->n;
+}
+
+static bool send_first(struct mm_budget_member *m, enum mm_class class)
+{
+    struct mm_client *c = client_of(m);
+    struct mm_call *call = c->pending[class].first;
+    struct mw_error err = MW_ERROR_INIT;
+
+    if (!c->token)
+        return start_login(c) == 0;
+    if (send_call(call, &err) == 0)
+        return true;
+    answer_call(call, MM_UNREACHABLE, &err);
+    return false;
+}
+
+static const struct mm_budget_ops budget_ops = {
+    .ready = can_send,
+    .waiting = calls_waiting,
+    .send = send_first,
+};
+
 /* Sends as far as it goes. Calls nobody back. */
 static void send_pending(struct mm_client *c)
 {
-    int64_t now = mw_clock_mono();
-
-    while (c->pending.first && c->running.n < c->max_concurrent && !c->signing_in) {
-        struct mm_call *call = c->pending.first;
-        struct mw_error err = MW_ERROR_INIT;
-
-        if (now < c->blocked_until) {
-            wake(c, c->blocked_until - now);
-            break;
-        }
-        if (!c->token) {
-            if (now < c->login_refused_until) {
-                fail_pending(c, c->login_outcome, &c->login_error);
-            } else if (start_login(c) < 0) {
-                mw_error_set(&err, -ENOMEM, "out of memory");
-                fail_pending(c, MM_UNREACHABLE, &err);
-                mw_error_reset(&err);
-            }
-            break;
-        }
-        if (send_call(call, &err) < 0)
-            answer_call(call, MM_UNREACHABLE, &err);
-    }
+    if (!c->token && !c->signing_in && mw_clock_mono() < c->login_refused_until)
+        fail_pending(c, c->login_outcome, &c->login_error);
+    mm_budget_pump(c->member.budget);
 }
 
 /* Gives one answer that did not come by wire. One a turn, because the callback may free the
@@ -334,141 +367,19 @@ static void tell_answered(struct mm_client *c)
 
 /* ---- Answers ---- */
 
-/* Not by the type alone: unknown routes are answered with JSON as text/plain. */
-static bool looks_like_json(const struct mw_http_response *r, const struct mw_buf *body)
-{
-    const char *p = mw_buf_str(body);
-
-    while (isspace((unsigned char)*p))
-        p++;
-    return *p == '{' || *p == '[' || mw_starts_with(r->content_type, "application/json");
-}
-
-static enum mm_outcome outcome_of_status(int status)
-{
-    switch (status) {
-    case 401:
-        return MM_UNAUTHORIZED;
-    case 403:
-        return MM_FORBIDDEN;
-    case 404:
-        return MM_NOT_FOUND;
-    case 501:
-        return MM_UNAVAILABLE;
-    }
-    if (status >= 500)
-        return MM_AMBIGUOUS;
-    return status >= 400 ? MM_REFUSED : MM_BAD_ANSWER;
-}
-
-/* "https://host" of a Location: the rest of it may hold anything. */
-static void say_redirect(const struct mm_call *call, int status, const char *location,
-                         struct mw_error *err)
-{
-    const char *host = location ? strstr(location, "://") : NULL;
-    size_t n = host ? (size_t)(host - location) + 3 : 0;
-
-    if (host)
-        n += strcspn(location + n, "/?#");
-    if (!host || memchr(location, '@', n))
-        mw_error_set(err, -EPROTO,
-                     "the server at %s answered %s with a redirect (%d): is the sub-path of the "
-                     "endpoint right?",
-                     call->c->endpoint, call->path, status);
-    else
-        mw_error_set(err, -EPROTO,
-                     "the server at %s redirects to %.*s (%d): the endpoint has the wrong scheme, "
-                     "host or sub-path",
-                     call->c->endpoint, (int)MW_MIN(n, 200), location, status);
-}
-
-/* An answer in JSON, as nearly all are. */
-static void read_json(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
-                      struct mm_result *res)
+/* The call was not carried out: it is sent again when the budget lets it. */
+static void on_rate_limit(struct mm_call *call)
 {
     struct mm_client *c = call->c;
-    bool is_json = looks_like_json(r, body);
-    const char *html =
-        strstr(r->content_type, "html") ? "an HTML page" : "something else than JSON";
-    struct mw_error why = MW_ERROR_INIT;
-    int parsed = is_json ? mm_json_parse(mw_buf_str(body), body->len, &res->body, &why) : -EINVAL;
 
-    if (r->status >= 200 && r->status < 300) {
-        if (parsed == 0 || r->status == 204) {
-            res->outcome = MM_OK;
-        } else {
-            res->outcome = MM_BAD_ANSWER;
-            if (is_json)
-                mw_error_set(&res->err, -EPROTO, "the server at %s answered %s with %s",
-                             c->endpoint, call->path, mw_error_text(&why));
-            else
-                mw_error_set(&res->err, -EPROTO,
-                             "the server at %s answered %s with %s: is the endpoint right, is a "
-                             "proxy in between?",
-                             c->endpoint, call->path, html);
-        }
-        mw_error_reset(&why);
-        return;
-    }
-    res->outcome = outcome_of_status(r->status);
-    if (r->status >= 300 && r->status < 400) {
-        say_redirect(call, r->status, r->header(r, "Location"), &res->err);
-    } else if (parsed == 0) {
-        const char *message = mw_json_str_or(res->body, "message", "");
-
-        res->error_id = mw_json_str_or(res->body, "id", "");
-        if (!*res->request_id)
-            res->request_id = mw_json_str_or(res->body, "request_id", "");
-        mw_error_set(&res->err, -EREMOTEIO, "%s %s: the server answered %d%s%.300s%s%.100s%s",
-                     call->method, call->path, r->status, *message ? ": " : "", message,
-                     *res->error_id ? " (" : "", res->error_id, *res->error_id ? ")" : "");
-    } else {
-        /* Not from Mattermost: whatever stands in front of it. Only these two mean the same from a
-         * proxy: the request as such is too large, or it does not work right now. */
-        if (r->status < 500 && r->status != 413 && r->status != 414)
-            res->outcome = MM_BAD_ANSWER;
-        mw_error_set(&res->err, -EPROTO, "the server at %s answered %d with %s: %s", c->endpoint,
-                     r->status, html,
-                     r->status >= 500 ? "Mattermost or a proxy in front of it does not work"
-                                      : "is the endpoint right, is a proxy in between?");
-    }
-    mw_error_reset(&why);
-}
-
-/* Reads what the server answered into res. */
-static void read_answer(struct mm_call *call, const struct mw_http_response *r, struct mw_buf *body,
-                        struct mm_result *res)
-{
-    if (call->range && (r->status == 200 || r->status == 206)) {
-        res->outcome = MM_OK;
-        res->data = body->data;
-        res->data_len = body->len;
-        return;
-    }
-    read_json(call, r, body, res);
-}
-
-/* After a 429 everything waits, and the call that got it is sent again: it was not carried out. */
-static void on_rate_limit(struct mm_call *call, const struct mw_http_response *r)
-{
-    struct mm_client *c = call->c;
-    const char *reset = r->header(r, "X-Ratelimit-Reset");
-    int64_t wait = r->retry_after_ms;
-
-    if (wait < 0 && reset && isdigit((unsigned char)*reset))
-        wait = MW_MIN(strtoll(reset, NULL, 10), RATE_LIMIT_MAX_MS) * 1000;
-    wait = wait < 0 ? RATE_LIMIT_WAIT_MS : MW_MIN(MW_MAX(wait, 100), RATE_LIMIT_MAX_MS);
-    c->stats.rate_limited++;
-    c->blocked_until = MW_MAX(c->blocked_until, mw_clock_mono() + wait);
-    c->stats.waiting_until = mw_clock_now() + c->blocked_until - mw_clock_mono();
     if (call->is_login) {
         /* The calls that wait for it begin anew. */
         c->signing_in = false;
         free_call(call);
     } else {
-        prepend_call(&c->pending, call);
+        prepend_call(&c->pending[call->class], call);
     }
-    wake(c, c->blocked_until - mw_clock_mono());
+    wake(c, 0);
 }
 
 /* With login and password a 401 means that the session ended: sign in again, once a call. */
@@ -481,25 +392,14 @@ static bool renew_token(struct mm_call *call)
     if (call->token_generation == c->token_generation && c->token && set_token(c, NULL) < 0)
         return false;
     call->renewed = true;
-    prepend_call(&c->pending, call);
+    prepend_call(&c->pending[call->class], call);
     wake(c, 0);
     return true;
-}
-
-static void learn_number(const struct mw_http_response *r, const char *name, int64_t *slot)
-{
-    const char *value = r->header(r, name);
-
-    if (value && isdigit((unsigned char)*value))
-        *slot = strtoll(value, NULL, 10);
 }
 
 static void learn_from_headers(struct mm_client *c, const struct mw_http_response *r)
 {
     const char *version;
-
-    learn_number(r, "X-Ratelimit-Limit", &c->stats.rate_limit);
-    learn_number(r, "X-Ratelimit-Remaining", &c->stats.rate_remaining);
 
     if (r->date_ms > 0) {
         /* The header has whole seconds: half of one is the first guess, and every answer takes away
@@ -534,13 +434,14 @@ static void on_http(const struct mw_http_response *r, void *userdata)
     ((struct mw_http_response *)r)->body = (struct mw_buf){0};
     call->http = NULL;
     unlink_call(call);
+    mm_budget_ended(c->member.budget, r);
     mm_result_init(&res, MM_CANCELED);
     if (r->error == 0) {
         const char *id = r->header(r, "X-Request-Id");
 
         learn_from_headers(c, r);
         if (r->status == 429) {
-            on_rate_limit(call, r);
+            on_rate_limit(call);
             return;
         }
         if (r->status == 401 && renew_token(call))
@@ -550,7 +451,11 @@ static void on_http(const struct mw_http_response *r, void *userdata)
         res.status = r->status;
         res.retry_after_ms = r->retry_after_ms;
         res.date_ms = r->date_ms;
-        read_answer(call, r, &body, &res);
+        mm_read_answer(&(struct mm_question){.endpoint = c->endpoint,
+                                             .method = call->method,
+                                             .path = call->path,
+                                             .bytes = call->range},
+                       r, &body, &res);
     } else {
         if (r->error == -ECANCELED)
             res.outcome = MM_CANCELED;
@@ -567,12 +472,16 @@ static void on_http(const struct mw_http_response *r, void *userdata)
         call->cb = NULL;
         on_login(c, &res, token && *token ? token : NULL);
     }
-    if (!c->dead && (c->pending.first || c->answered.first))
-        wake(c, MW_MAX(c->blocked_until - mw_clock_mono(), 0));
+    wake(c, 0);
     finish_call(call, &res);
 }
 
 /* ---- Calls ---- */
+
+static void enqueue(struct mm_call *call)
+{
+    append_call(&call->c->pending[call->class], call);
+}
 
 int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *body, mm_cb cb,
             void *userdata)
@@ -582,7 +491,7 @@ int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *bo
 
     if (c->dead)
         return -ECANCELED;
-    if (c->pending.n >= c->max_pending)
+    if (pending(c) >= c->max_pending)
         return -ENOBUFS;
     call = new_call(c, method, path, cb, userdata);
     if (!call)
@@ -592,7 +501,7 @@ int mm_call(struct mm_client *c, const char *method, const char *path, cJSON *bo
         if (!call->body)
             return -ENOMEM;
     }
-    append_call(&c->pending, take_ptr(call));
+    enqueue(take_ptr(call));
     /* Sends at once when it can, without a turn of the loop; answers only come from the loop. */
     if (c->token)
         send_pending(c);
@@ -610,7 +519,7 @@ int mm_upload(struct mm_client *c, const char *channel_id, const char *path, con
 
     if (c->dead)
         return -ECANCELED;
-    if (c->pending.n >= c->max_pending)
+    if (pending(c) >= c->max_pending)
         return -ENOBUFS;
     if (!name || !id)
         return -ENOMEM;
@@ -618,7 +527,7 @@ int mm_upload(struct mm_client *c, const char *channel_id, const char *path, con
     call = target ? new_call(c, "POST", target, cb, userdata) : NULL;
     if (!call || !(call->upload_path = strdup(path)))
         return -ENOMEM;
-    append_call(&c->pending, take_ptr(call));
+    enqueue(take_ptr(call));
     wake(c, 0);
     return 0;
 }
@@ -630,7 +539,7 @@ int mm_call_bytes(struct mm_client *c, const char *path, const void *data, size_
 
     if (c->dead)
         return -ECANCELED;
-    if (c->pending.n >= c->max_pending)
+    if (pending(c) >= c->max_pending)
         return -ENOBUFS;
     call = new_call(c, "POST", path, cb, userdata);
     if (!call || !(call->body = malloc(len + 1)))
@@ -638,7 +547,7 @@ int mm_call_bytes(struct mm_client *c, const char *path, const void *data, size_
     memcpy(call->body, data, len);
     call->body_len = len;
     call->bytes = true;
-    append_call(&c->pending, take_ptr(call));
+    enqueue(take_ptr(call));
     wake(c, 0);
     return 0;
 }
@@ -650,13 +559,13 @@ int mm_call_range(struct mm_client *c, const char *path, int64_t from, int64_t t
 
     if (c->dead)
         return -ECANCELED;
-    if (c->pending.n >= c->max_pending)
+    if (pending(c) >= c->max_pending)
         return -ENOBUFS;
     call = new_call(c, "GET", path, cb, userdata);
     if (!call ||
         !(call->range = mw_asprintf("Range: bytes=%lld-%lld", (long long)from, (long long)to)))
         return -ENOMEM;
-    append_call(&c->pending, take_ptr(call));
+    enqueue(take_ptr(call));
     wake(c, 0);
     return 0;
 }
@@ -674,14 +583,21 @@ int mm_answer_later(struct mm_client *c, cJSON *body, mm_cb cb, void *userdata)
     return 0;
 }
 
+static void forget(struct mm_call_list *l, const void *userdata)
+{
+    for (struct mm_call *call = l->first; call; call = call->next)
+        if (call->userdata == userdata)
+            call->cb = NULL;
+}
+
 void mm_cancel(struct mm_client *c, const void *userdata)
 {
-    struct mm_call_list *lists[] = {&c->pending, &c->running, &c->answered};
+    struct mm_call_list *lists[] = {&c->running, &c->answered};
 
+    for (enum mm_class k = 0; k < MM_CLASSES; k++)
+        forget(&c->pending[k], userdata);
     for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++)
-        for (struct mm_call *call = lists[i]->first; call; call = call->next)
-            if (call->userdata == userdata)
-                call->cb = NULL;
+        forget(lists[i], userdata);
     for (struct mm_op *op = c->ops; op; op = op->next)
         if (op->userdata == userdata)
             op->cb = NULL;
@@ -703,6 +619,8 @@ static void free_client(struct mm_client *c)
     free(c->site_url);
     mw_error_reset(&c->login_error);
     mm_cache_deinit(&c->cache);
+    mm_budget_leave(&c->member);
+    mm_budget_free(c->own_budget);
     free(c);
 }
 MW_DEFINE_CLEANUP(struct mm_client *, free_client, free_client_p)
@@ -729,7 +647,6 @@ int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct
     c->max_pending = params->max_pending ? params->max_pending : DEFAULT_PENDING;
     c->timeout_ms = params->timeout_ms;
     c->max_post_chars = DEFAULT_MAX_POST;
-    c->stats.rate_limit = c->stats.rate_remaining = -1;
     c->file_attachments = true;
     c->has_all_channels_route = true;
     mm_cache_init(&c->cache, CACHE_LIMIT);
@@ -740,6 +657,9 @@ int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct
         (!params->token && (mw_str_set(&c->login, params->login) < 0 ||
                             mw_str_set(&c->password, params->password) < 0)))
         return mw_error_set(err, -ENOMEM, "out of memory");
+    if (!params->budget && mm_budget_new(loop, &c->own_budget))
+        return mw_error_set(err, -ENOMEM, "out of memory");
+    mm_budget_join(params->budget ? params->budget : c->own_budget, &c->member, &budget_ops);
     http = (struct mw_http_params){
         .tls = params->tls,
         .proxy = params->proxy,
@@ -761,26 +681,33 @@ static void on_timer_closed(uv_handle_t *handle)
     free_client(handle->data);
 }
 
+static void cancel_all(struct mm_call_list *l)
+{
+    while (l->first) {
+        struct mm_result r;
+
+        mm_result_init(&r, MM_CANCELED);
+        mw_error_set(&r.err, -ECANCELED, "the client was closed");
+        finish_call(l->first, &r);
+    }
+}
+
 void mm_client_free(struct mm_client *c)
 {
-    struct mm_call_list *lists[2];
+    struct mm_budget *budget;
 
     if (!c || c->dead)
         return;
-    lists[0] = &c->pending;
-    lists[1] = &c->answered;
     c->dead = true;
     uv_timer_stop(&c->timer);
     /* Calls on the wire end with -ECANCELED inside. */
     mw_http_free(take_ptr(c->http));
-    for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++) {
-        while (lists[i]->first) {
-            struct mm_result r;
-
-            mm_result_init(&r, MM_CANCELED);
-            mw_error_set(&r.err, -ECANCELED, "the client was closed");
-            finish_call(lists[i]->first, &r);
-        }
-    }
+    budget = c->member.budget;
+    mm_budget_leave(&c->member);
+    for (enum mm_class k = 0; k < MM_CLASSES; k++)
+        cancel_all(&c->pending[k]);
+    cancel_all(&c->answered);
+    if (!c->own_budget)
+        mm_budget_pump(budget); /* the others */
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }

@@ -3,11 +3,11 @@
  *
  * Signs in (token, or login and password with renewal when the session ended), keeps the server's
  * facts (version, limits) and caches users, channels and teams by id and name; caches are fed by
- * REST answers and by the session's events, so a known name costs no call. Honours 429 +
- * Retry-After for the whole client: calls wait and none is dropped. Nothing else is retried here
- * (but once with a renewed session token): the outbox and the session decide that. All calls on the
- * loop's thread. Callbacks come exactly once, never before the call returns, and all remaining ones
- * with MM_CANCELED from mm_client_free.
+ * REST answers and by the session's events, so a known name costs no call. Keeps to the server's
+ * rate limit (budget.h): calls wait, people's answers before the rest, and none is dropped. Nothing
+ * else is retried here (but once with a renewed session token): the outbox and the session decide
+ * that. All calls on the loop's thread. Callbacks come exactly once, never before the call returns,
+ * and all remaining ones with MM_CANCELED from mm_client_free.
  *
  * Limits: 8 calls at a time (params), 1024 waiting (params; then calls fail with -ENOBUFS), 16 MiB
  * an answer, 50,000 cached objects of a kind. Facts: the wire reference, sections 0 to 2.
@@ -21,6 +21,7 @@
 #include "mattermost/model.h"
 
 struct mm_client;
+struct mm_budget;
 
 struct mm_client_params {
     const char *endpoint; /* http(s)://host[:port][/sub/path][/] */
@@ -29,10 +30,11 @@ struct mm_client_params {
     const char *password;
     struct mw_tls_params tls;
     const char *proxy;
-    int64_t timeout_ms;      /* 0 = 30 s */
-    unsigned max_concurrent; /* calls at a time; 0 = 8 */
-    unsigned max_pending;    /* calls waiting for their turn; 0 = 1024 */
-    const char *user_agent;  /* NULL = "matterwire" */
+    int64_t timeout_ms;       /* 0 = 30 s */
+    unsigned max_concurrent;  /* calls at a time; 0 = 8 */
+    unsigned max_pending;     /* calls waiting for their turn; 0 = 1024 */
+    const char *user_agent;   /* NULL = "matterwire" */
+    struct mm_budget *budget; /* shared by all clients of the endpoint, outlives them; NULL = own */
 };
 
 /* Checks the endpoint's form. Strings are copied, secrets wiped when freed. */
@@ -103,7 +105,8 @@ struct mm_server_info {
 };
 struct mm_client_stats {
     int64_t calls, failures; /* finished; finished other than MM_OK */
-    int64_t rate_limited;    /* 429 answers */
+    /* Of the budget, which other clients may share. */
+    int64_t rate_limited; /* 429 answers */
     /* What X-Ratelimit-Limit and -Remaining said last; -1 = the server sent none. */
     int64_t rate_limit, rate_remaining;
     int64_t waiting_until; /* wall clock ms until which all calls wait after a 429; 0 = they do

@@ -1,7 +1,8 @@
-/* Inside of the client: shared by client.c (calls), start.c, lists.c and resolve.c. */
+/* Inside of the client: shared by client.c (calls), read_answer.c, start.c, lists.c, resolve.c. */
 #ifndef MW_MATTERMOST_CLIENT_IMPL_H
 #define MW_MATTERMOST_CLIENT_IMPL_H
 
+#include "mattermost/budget.h"
 #include "mattermost/cache.h"
 #include "mattermost/client.h"
 
@@ -23,7 +24,7 @@ struct mm_op {
 
 struct mm_client {
     uv_loop_t *loop;
-    uv_timer_t timer; /* runs the queue: deferred answers, the end of a rate limit */
+    uv_timer_t timer; /* runs the queue from the loop; gives deferred answers */
     struct mw_http *http;
     char *endpoint, *token, *login, *password, *auth_header, *user_agent;
     int64_t timeout_ms;
@@ -34,9 +35,10 @@ struct mm_client {
     int64_t login_refused_until; /* monotonic: no sign-in is tried before */
     struct mw_error login_error; /* why */
     enum mm_outcome login_outcome;
-    int64_t blocked_until;        /* monotonic: end of the wait after a 429 */
-    struct mm_call_list pending;  /* wait for their turn */
-    struct mm_call_list running;  /* on the wire */
+    struct mm_budget_member member;
+    struct mm_budget *own_budget;            /* NULL = it was given one */
+    struct mm_call_list pending[MM_CLASSES]; /* wait for their turn */
+    struct mm_call_list running;             /* on the wire */
     struct mm_call_list answered; /* have their result without the wire; told by the timer */
     struct mm_op *ops;
     struct mm_cache cache;
@@ -49,6 +51,15 @@ struct mm_client {
     int64_t max_file_bytes;
     int64_t server_ms, server_mono; /* the server's time, and when that was; 0 = not known */
 };
+
+/* ---- read_answer.c ---- */
+struct mm_question {
+    const char *endpoint, *method, *path;
+    bool bytes; /* a part of a file was asked for, not JSON */
+};
+/* Reads what the server answered (body may be taken from) into an empty result. */
+void mm_read_answer(const struct mm_question *q, const struct mw_http_response *r,
+                    struct mw_buf *body, struct mm_result *res);
 
 /* An empty result with this outcome. */
 void mm_result_init(struct mm_result *r, enum mm_outcome outcome);

@@ -5,11 +5,18 @@
 
 void mm_client_get_stats(const struct mm_client *c, struct mm_client_stats *ret)
 {
+    struct mm_budget_stats b = {.limit = -1, .remaining = -1};
+
     *ret = c->stats;
     ret->in_flight = c->running.n;
-    ret->pending = c->pending.n;
-    if (mw_clock_mono() >= c->blocked_until)
-        ret->waiting_until = 0;
+    for (enum mm_class k = 0; k < MM_CLASSES; k++)
+        ret->pending += c->pending[k].n;
+    if (c->member.budget)
+        mm_budget_get_stats(c->member.budget, &b);
+    ret->rate_limited = b.refused;
+    ret->rate_limit = b.limit;
+    ret->rate_remaining = b.remaining;
+    ret->waiting_until = b.held_until;
 }
 
 void mm_client_server(const struct mm_client *c, struct mm_server_info *ret)
