@@ -271,6 +271,34 @@ static void print_files(const struct cli *cli, const cJSON *files)
                       mw_json_str_or(files, "last_error", "?"));
 }
 
+/* A server that limits us, as far as there is something to tell. */
+static void print_server(const struct cli *cli, const cJSON *server)
+{
+    int64_t limit = mw_json_i64(server, "rate_limit", -1), waiting = 0;
+    int64_t held = mw_json_i64(server, "held_until", 0) - mw_clock_now();
+    const cJSON *item;
+    char span[48], n[48];
+
+    cJSON_ArrayForEach(item, mw_json_obj(server, "waiting"))
+    {
+        waiting += (int64_t)item->valuedouble;
+    }
+    if (limit < 0 && held <= 0)
+        return;
+    printf("server  %s", mw_json_str_or(server, "endpoint", "?"));
+    if (limit >= 0)
+        printf(", takes bursts of %s, %lld left", cli_count(limit, "call", "calls", n, sizeof(n)),
+               (long long)mw_json_i64(server, "rate_remaining", 0));
+    if (waiting)
+        printf(", %s%s%s", cli_color(cli, CLI_YELLOW),
+               cli_count(waiting, "call waits", "calls wait", n, sizeof(n)),
+               cli_color(cli, CLI_PLAIN));
+    if (held > 0)
+        printf(", %stakes none for %s%s", cli_color(cli, CLI_YELLOW),
+               cli_span(held, span, sizeof(span)), cli_color(cli, CLI_PLAIN));
+    putchar('\n');
+}
+
 static int print_status(const struct cli *cli, const cJSON *status)
 {
     const cJSON *store = mw_json_obj(status, "store"), *item;
@@ -288,6 +316,10 @@ static int print_status(const struct cli *cli, const cJSON *status)
         printf("        %s\n", reason);
     print_background(cli, store);
     print_files(cli, mw_json_obj(status, "files"));
+    cJSON_ArrayForEach(item, mw_json_arr(status, "servers"))
+    {
+        print_server(cli, item);
+    }
     if (print_rows(cli, mw_json_arr(status, "bots"), bot_fields, MW_ARRAY_LEN(bot_fields)) < 0)
         return -ENOMEM;
     cJSON_ArrayForEach(item, mw_json_arr(status, "bots"))

@@ -330,7 +330,7 @@ void gw_bot_connect(struct gw_bot *bot)
 {
     const struct gw_bot_config *c = bot->config;
     MW_AUTOERROR err = MW_ERROR_INIT;
-    const struct mm_client_params p = {
+    struct mm_client_params p = {
         .endpoint = c->endpoint,
         .token = c->bot_token,
         .login = c->login,
@@ -346,7 +346,8 @@ void gw_bot_connect(struct gw_bot *bot)
     if (c->tls.insecure)
         mw_log_warning("the server's certificate is not checked (tls.insecure)",
                        MW_F_STR("bot", bot->name));
-    if (mm_client_new(bot->gw->loop, &p, &bot->client, &err) || open_session(bot, &err)) {
+    if (gw_budget(bot->gw, c->endpoint, &p.budget, &err) ||
+        mm_client_new(bot->gw->loop, &p, &bot->client, &err) || open_session(bot, &err)) {
         gw_bot_disconnect(bot);
         connect_failed(bot, &err);
         return;

@@ -139,27 +139,36 @@ const char gw_upload_rights[] = MEMBER " and have the right upload_file; " GIVES
 
 static const struct gw_effect_kind kinds[] = {
     {.name = "post",
+     .class = MM_CLASS_ANSWER,
      .look = true,
      .forbidden = MEMBER " and have the right create_post; " GIVES,
      .call = call_post},
     {.name = "edit",
+     .class = MM_CLASS_CHANGE,
      .forbidden = "for its own posts the bot needs the right edit_post, for those of others "
                   "edit_others_posts; " GIVES,
      .call = call_edit},
     {.name = "delete",
+     .class = MM_CLASS_CHANGE,
      .gone_is_done = true,
      .forbidden = "for its own posts the bot needs the right delete_post, for those of others "
                   "delete_others_posts; " GIVES,
      .call = call_delete},
     {.name = "reaction_add",
+     .class = MM_CLASS_SIGN,
      .forbidden = MEMBER " and have the right add_reaction; " GIVES,
      .call = call_reaction_add},
     {.name = "reaction_remove",
+     .class = MM_CLASS_SIGN,
      .gone_is_done = true,
      .forbidden = MEMBER " and have the right remove_reaction; " GIVES,
      .call = call_reaction_remove},
-    {.name = "pin", .forbidden = MEMBER, .call = call_pin},
-    {.name = "unpin", .gone_is_done = true, .forbidden = MEMBER, .call = call_unpin},
+    {.name = "pin", .class = MM_CLASS_CHANGE, .forbidden = MEMBER, .call = call_pin},
+    {.name = "unpin",
+     .class = MM_CLASS_CHANGE,
+     .gone_is_done = true,
+     .forbidden = MEMBER,
+     .call = call_unpin},
 };
 
 const struct gw_effect_kind *gw_effect_kind_find(const char *name)

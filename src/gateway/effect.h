@@ -15,6 +15,7 @@
 #ifndef MW_GATEWAY_EFFECT_H
 #define MW_GATEWAY_EFFECT_H
 
+#include "mattermost/budget.h"
 #include "mattermost/client.h"
 
 /* The member of a payload that tells of a row that failed with 403. */
@@ -33,6 +34,7 @@ struct gw_effect {
 
 struct gw_effect_kind {
     const char *name;
+    enum mm_class class; /* of its calls */
     /* Doing it twice would show: after an unclear outcome look for the key first. */
     bool look;
     /* 404 means that what was wanted is so already. */

@@ -248,6 +248,7 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
     gw->loop = loop;
     gw->types = types;
     gw->started_at = mw_clock_now();
+    mw_map_init(&gw->budgets, gw_budget_free);
     mw_map_init(&gw->handlers, gw_handler_free);
     gw_state_init(gw);
     gw->flush = flush_new(gw);
@@ -301,6 +302,7 @@ void gw_free(struct gw *gw)
         gw_bot_free(gw->gone[i]);
     free(gw->bots);
     free(gw->gone);
+    mw_map_deinit(&gw->budgets);
     mw_map_deinit(&gw->handlers);
     gw_state_deinit(gw);
     mw_timer_free(gw->start_timer);

@@ -3,6 +3,7 @@
  *
  *   gateway.c   life: new, stop, free; the store's callbacks
  *   reload.c    puts a config into force (also the first one)
+ *   budgets.c   how many calls each server takes
  *   bot.c       one bot: client, session, names; events into the journal
  *   handler.c   instances of handlers, over reloads; state.c what they keep
  *   route.c     which events run a handler
@@ -96,6 +97,7 @@ struct gw {
     size_t n_bots;
     struct gw_bot **gone; /* removed, but something of theirs is under way */
     size_t n_gone;
+    struct mw_map budgets;  /* endpoint -> struct mm_budget; they stay until the gateway ends */
     struct mw_map handlers; /* name -> struct gw_handler */
     struct mw_map state;    /* see state.c */
 
@@ -145,6 +147,13 @@ void gw_state_deinit(struct gw *gw);
 
 /* ---- reload.c ---- */
 int gw_apply_config(struct gw *gw, struct gw_config *config, struct mw_error *err);
+
+/* ---- budgets.c ---- */
+struct mm_budget;
+/* The one of this endpoint, made if needed. Returns 0 or a negative errno. */
+int gw_budget(struct gw *gw, const char *endpoint, struct mm_budget **ret, struct mw_error *err);
+void gw_budget_free(void *budget);
+cJSON *gw_servers_json(struct gw *gw);
 
 /* ---- bot.c ---- */
 int gw_bot_new(struct gw *gw, const char *name, struct gw_bot **ret, struct mw_error *err);

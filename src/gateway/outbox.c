@@ -106,15 +106,32 @@ static bool ready(const struct gw_sender *s, const struct gw_row *r, int64_t now
     return !s->stopped && s->client && mm_client_user_id(s->client)[0] && s->hold_until <= now;
 }
 
+/* A row of a kind that we do not know ends at once. */
+static enum mm_class class_of(const struct gw_row *r)
+{
+    return r->kind ? r->kind->class : MM_CLASS_ANSWER;
+}
+
+/* How many may be under way so that one of this class may start: reactions never take the place of
+ * an answer that comes next. */
+static unsigned places(const struct gw_sender *s, enum mm_class c)
+{
+    unsigned kept = c == MM_CLASS_ANSWER ? 0 : c == MM_CLASS_CHANGE ? 1 : 2;
+
+    return s->parallel > kept ? s->parallel - kept : 1;
+}
+
 void gw_sender_pump(struct gw_sender *s)
 {
     int64_t now = mw_clock_mono(), next = INT64_MAX;
     struct gw_lane *l, *following;
 
-    for (l = s->first; l && s->active < s->parallel; l = following) {
-        following = l->next;
-        if (ready(s, l->head, now))
-            gw_row_try(l->head);
+    for (enum mm_class c = 0; c < MM_CLASSES; c++) {
+        for (l = s->first; l && s->active < places(s, c); l = following) {
+            following = l->next;
+            if (class_of(l->head) == c && ready(s, l->head, now))
+                gw_row_try(l->head);
+        }
     }
     if (s->stopped)
         return;

@@ -255,7 +255,8 @@ cJSON *gw_status_json(struct gw *gw)
          mw_json_add_i64(o, "started_at", gw->started_at) |
          mw_json_add_i64(o, "uptime_ms", mw_clock_now() - gw->started_at) |
          mw_json_add_str(o, "config", gw->config->path) | mw_json_add(o, "store", store_json(gw)) |
-         mw_json_add(o, "bots", gw_bots_json(gw)) | mw_json_add(o, "handlers", handlers_json(gw)) |
+         mw_json_add(o, "bots", gw_bots_json(gw)) | mw_json_add(o, "servers", gw_servers_json(gw)) |
+         mw_json_add(o, "handlers", handlers_json(gw)) |
          mw_json_add(o, "tasks", tasks_json(gw, NULL)) |
          mw_json_add(o, "outbox", outbox_json(gw, NULL)) |
          mw_json_add(o, "consumers", gw_consumers_json(gw)) |

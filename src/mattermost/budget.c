@@ -318,6 +318,7 @@ void mm_budget_get_stats(const struct mm_budget *b, struct mm_budget_stats *ret)
         .in_flight = b->in_flight,
     };
     for (struct mm_budget_member *m = b->first; m; m = m->next) {
+        ret->members++;
         for (enum mm_class c = 0; c < MM_CLASSES; c++) {
             int64_t since;
 

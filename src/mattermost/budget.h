@@ -68,7 +68,7 @@ struct mm_budget_stats {
     double per_second;        /* as far as it is known; 0 = not */
     int64_t refused;          /* 429 answers since the start */
     int64_t held_until;       /* wall clock ms; 0 = not held */
-    unsigned in_flight;
+    unsigned members, in_flight;
     unsigned waiting[MM_CLASSES];
 };
 void mm_budget_get_stats(const struct mm_budget *b, struct mm_budget_stats *ret);

@@ -160,7 +160,8 @@ static const struct rpc_method methods[] = {
     {.name = "status",
      .doc = "Tells how the daemon is: store, bots, handlers, outbox and consumers, with counters.",
      .result = "An object with `version`, `pid`, `uptime_ms`, `config`, `store`, `bots`, "
-               "`handlers`, `outbox`, `consumers`, `files` (those that were fetched for handlers).",
+               "`servers` (how many calls each takes, and how many wait), `handlers`, `outbox`, "
+               "`consumers`, `files` (those that were fetched for handlers).",
      .run = run_status},
     {.name = "stream",
      .doc = "Subscribes to events. Each comes as a notification `event` with `subscription` and "
