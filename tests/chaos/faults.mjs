@@ -94,7 +94,7 @@ const rest = (name, weight, rule, more = {}) => ({
     return id;
   },
   // Met, or not within a while: something else keeps the bot from calling.
-  until: (x, a, id) => x.server.control(`/wait?rule=${id}&hits=1&timeout_ms=5000`).catch(() => {}),
+  until: (x, a, id) => x.server.control(`/wait?rule=${id}&hits=1&timeout_ms=5000`).catch(() => x.unmet++),
   ...more,
 });
 

@@ -140,7 +140,8 @@ export class Keeper {
     while (this.state !== 'online') {
       if (Date.now() > late) throw new Error(`the daemon is ${this.state} for ${ms} ms`);
       const { state } = this;
-      if (!patient && ['waiting', 'unauthorized'].includes(state)) await this.nudge();
+      // An account that was refused is asked about once a minute.
+      if (state === 'unauthorized' || (state === 'waiting' && !patient)) await this.nudge();
       if (this.state === state) await within(this.changed(), 'a change', 500).catch(() => {});
     }
   }

@@ -70,7 +70,7 @@ if (books) {
     `doubled ${books.doubled.length}, out of order ${books.disordered.length}`);
 }
 const counts = Object.entries(run.counts).map(([group, n]) => `${group} ${n}`).join(', ');
-console.log(`seed ${seed}: ${given.faults} faults (${counts}), ${starts} starts of the daemon, ${byHand} retried by hand, ${seconds.toFixed(0)} s`);
+console.log(`seed ${seed}: ${given.faults} faults (${counts}), ${starts} starts of the daemon, ${byHand} retried by hand, ${run.unmet} faults not met, ${seconds.toFixed(0)} s`);
 if (problems.length) {
   if (run.keeper) console.log(`kept ${run.keeper.folder}`);
   process.exit(1);

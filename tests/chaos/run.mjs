@@ -47,6 +47,7 @@ export class Run {
   holders = new Map(); // what a fault needs for itself -> its end
   pending = new Set();
   counts = {};
+  unmet = 0; // rules of the server that the daemon did not run into
   #serial = 0;
 
   constructor(options) {
