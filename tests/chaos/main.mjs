@@ -1,7 +1,8 @@
 // script/chaos: the arguments, one run, its outcome.
 import { parseArgs } from 'node:util';
 
-const usage = `usage: script/chaos [--seed N] [--faults F] [--posts P] [--live [--restart-command CMD]] [--list] [--verbose]
+const usage = `usage: script/chaos [--seed N] [--faults F] [--posts P] [--live [--restart-command CMD]] [--only KIND] [--list]
+                    [--verbose]
 
 People post, a daemon answers each post, and things break; then what was posted, what the journal holds and what the
 server shows is compared. The same seed makes the same schedule. Exit status 1 when anything was lost, doubled or out of
@@ -12,6 +13,7 @@ order: the posts are listed and the folder is kept.
   --posts P             how many posts (1000)
   --live                on the server of MATTERMOST_URL, MATTERMOST_ADMIN, MATTERMOST_PASSWORD instead of the sandbox
   --restart-command C   with --live: kills that server and starts it again; one of the faults then
+  --only KIND           only faults of this kind; --list tells their names
   --list                prints the schedule and does nothing
   --verbose             tells what happens
 `;
@@ -21,7 +23,8 @@ function options() {
     const { values } = parseArgs({
       options: {
         seed: { type: 'string' }, faults: { type: 'string', default: '40' }, posts: { type: 'string', default: '1000' },
-        live: { type: 'boolean' }, 'restart-command': { type: 'string' }, list: { type: 'boolean' }, verbose: { type: 'boolean' },
+        live: { type: 'boolean' }, 'restart-command': { type: 'string' }, only: { type: 'string' },
+        list: { type: 'boolean' }, verbose: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -53,7 +56,7 @@ const number = (name) => {
 const { Run } = await import('./run.mjs'); // it looks at the environment
 const seed = given.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : number('seed');
 const run = new Run({
-  seed, faults: number('faults'), posts: number('posts'), restartCommand: given['restart-command'], verbose: given.verbose,
+  seed, faults: number('faults'), posts: number('posts'), restartCommand: given['restart-command'], only: given.only, verbose: given.verbose,
 });
 
 if (given.list) {

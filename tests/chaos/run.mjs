@@ -16,6 +16,7 @@ import { makePlan, makeSchedule } from './schedule.mjs';
 
 const CHANNELS = 6;
 const PEOPLE = ['ann', 'bob', 'cat', 'dan'];
+const IDLE_S = 75; // a socket that fell silent is noticed within 45 s
 const LAG = 500; // questions without an answer: then the people wait
 
 // Nothing of it takes a process of its own while there is no trouble.
@@ -24,10 +25,10 @@ if [ -e trouble ] && mv trouble "trouble.$$" 2>/dev/null; then . "./trouble.$$";
 printf '%s' "$MATTERWIRE_TEXT"
 `;
 
-// The table for this run: what can be injected here.
-export function tableFor({ isLive, disk, restartCommand }) {
-  const rows = faults.filter((row) => (!isLive || row.live) && (row.needs !== 'disk' || disk));
-  return restartCommand ? [...rows, ...serverFaults] : rows;
+// The table for this run: what can be injected here; `only`: one kind.
+export function tableFor({ isLive, disk, restartCommand, only }) {
+  const rows = restartCommand ? [...faults, ...serverFaults] : faults;
+  return rows.filter((row) => (!isLive || row.live) && (row.needs !== 'disk' || disk) && (!only || row.name === only));
 }
 
 // Things to undo at the end, in reverse; it has the one method of a test context that tests/lib/front.mjs uses.
@@ -53,7 +54,8 @@ export class Run {
   constructor(options) {
     Object.assign(this, options);
     this.disk = process.getuid() === 0 && options.disk !== false;
-    this.table = tableFor({ isLive: live, disk: this.disk, restartCommand: options.restartCommand });
+    this.table = tableFor({ ...options, isLive: live, disk: this.disk });
+    if (!this.table.length) throw new Error(`there is no fault '${options.only}' here`);
     this.schedule = makeSchedule(this.table, options);
     this.plan = makePlan({ ...options, posts: options.posts - this.schedule.extra, people: PEOPLE.length, channels: CHANNELS });
   }
@@ -213,11 +215,11 @@ export class Run {
       const open = left.tasks.pending + left.outbox.pending + (left.outbox.sending ?? 0) + byHand;
       if (!open) {
         const books = await this.#books();
-        if (!books.lost.length || idle > 10) return books;
+        if (!books.lost.length) return books;
       }
       idle = JSON.stringify(left) === before ? idle + 1 : 0;
       before = JSON.stringify(left);
-      if (idle > 60) {
+      if (idle > IDLE_S) {
         this.note(`stuck: ${before}`);
         return this.#books();
       }
