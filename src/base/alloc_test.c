@@ -2,6 +2,7 @@
 #include "base/alloc_fail.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/lua.h"
 #include "base/map.h"
 #include "base/options.h"
 #include "base/str.h"
@@ -48,6 +49,39 @@ static int use_map(void *userdata)
     }
     mw_map_deinit(&m);
     return r;
+}
+
+static int run_lua(lua_State *L)
+{
+    static const char script[] =
+        "local t = {} for i = 1, 20 do t[i] = ('x'):rep(i * 10):gsub('x', 'yy') end "
+        "local ok = pcall(string.rep, 'x', 1000) return {list = t, text = ('a b'):match('%w')}";
+    cJSON *json = NULL;
+    int r;
+
+    mw_lua_push_env(L);
+    mw_lua_load(L, -1, "test", script, strlen(script));
+    *mw_lua_box(L, free) = malloc(10);
+    lua_rotate(L, -2, 1);
+    lua_call(L, 0, 1);
+    r = mw_lua_to_json(L, -1, &json, NULL);
+    cJSON_Delete(json);
+    *(int *)lua_touserdata(L, 1) = r;
+    return 0;
+}
+
+static int use_lua(void *userdata)
+{
+    static const struct mw_lua_limits limits = {
+        .memory = (size_t)1024 * 1024, .steps = 100000, .time_ms = 60000};
+    struct mw_lua *lua = NULL;
+    int result = 0, r = mw_lua_new(&limits, &lua, NULL);
+
+    if (r)
+        return r;
+    r = mw_lua_call(lua, run_lua, &result, NULL);
+    mw_lua_free(lua);
+    return r ? r : result;
 }
 
 static int use_json(void *userdata)
@@ -175,6 +209,11 @@ static void test_json(void **state)
     each(bad_json);
 }
 
+static void test_lua(void **state)
+{
+    each(use_lua);
+}
+
 static void test_options(void **state)
 {
     each(use_options);
@@ -225,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_buf),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_lua),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_errors_and_strings),
     };
