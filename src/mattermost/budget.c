@@ -37,6 +37,8 @@ struct mm_budget {
     struct mw_timer *timer;
     int64_t limit, remaining; /* -1 = none */
     int64_t at;               /* monotonic: when the server said so */
+    uint64_t told_by;         /* the number of the call that it said it to */
+    uint64_t sent;            /* the number of the newest call */
     double per_second;        /* at least; 0 = not known */
     int64_t held_until;       /* monotonic */
     int64_t refused;
@@ -104,12 +106,17 @@ static double rate(const struct mm_budget *b)
     return MW_MAX(b->per_second, MIN_PER_SECOND);
 }
 
-/* How many calls the server would take now. Those on the wire may be counted by it already. */
+static double grown(const struct mm_budget *b, int64_t now)
+{
+    return fmin((double)b->limit, (double)b->remaining + (double)(now - b->at) * rate(b) / 1000);
+}
+
+/* How many calls the server would take now. It has not told us yet about those that were sent after
+ * the one that it told us by. Calls side by side overtake each other: that is what one is kept for.
+ */
 static double available(const struct mm_budget *b, int64_t now)
 {
-    double grown = (double)(now - b->at) * rate(b) / 1000;
-
-    return fmin((double)b->limit, (double)b->remaining + grown) - b->in_flight;
+    return grown(b, now) - (double)(b->sent - b->told_by) - (b->in_flight > 0);
 }
 
 /* Milliseconds until a call of this class may go; 0 = now. */
@@ -196,7 +203,8 @@ void mm_budget_pump(struct mm_budget *b)
             return;
         }
         b->was_old = t.old && !b->was_old;
-        if (t.member->ops->send(t.member, t.class)) {
+        if (t.member->ops->send(t.member, t.class, b->sent + 1)) {
+            b->sent++;
             b->in_flight++;
             to_the_end(b, t.member);
         }
@@ -234,30 +242,53 @@ static void hold(struct mm_budget *b, const struct mw_http_response *r, int64_t 
     b->per_second = 0; /* what we believed was too much */
 }
 
-void mm_budget_ended(struct mm_budget *b, const struct mw_http_response *r)
+/* What the server says counts calls up to this one; an answer that was overtaken says nothing new.
+ */
+static void learn(struct mm_budget *b, uint64_t call, int64_t limit, int64_t remaining,
+                  int64_t reset, int64_t now)
 {
-    int64_t now = mw_clock_mono(), limit, remaining, reset = 0;
-
-    b->in_flight--;
-    if (!r || r->error || !r->header)
+    b->limit = limit;
+    if (call < b->told_by)
         return;
+    b->told_by = call;
+    b->remaining = MW_MIN(remaining, limit);
+    b->at = now;
+    /* Whole seconds, rounded up: what follows is the least that the rate can be. */
+    if (reset > 0 && reset < EPOCH_S)
+        b->per_second = fmax(b->per_second, (double)(limit - b->remaining) / (double)reset);
+}
+
+static void read_answer(struct mm_budget *b, uint64_t call, const struct mw_http_response *r,
+                        int64_t now)
+{
+    int64_t limit = 0, remaining = 0, reset = 0;
+    bool told = number(r, "X-Ratelimit-Limit", &limit) &&
+                number(r, "X-Ratelimit-Remaining", &remaining) && limit > 0;
+
     (void)number(r, "X-Ratelimit-Reset", &reset);
     if (r->status == 429)
         hold(b, r, reset, now);
-    if (number(r, "X-Ratelimit-Limit", &limit) && number(r, "X-Ratelimit-Remaining", &remaining) &&
-        limit > 0) {
-        b->limit = limit;
-        b->remaining = MW_MIN(remaining, limit);
-        b->at = now;
-        /* Whole seconds, rounded up: what follows is the least that the rate can be. */
-        if (reset > 0 && reset < EPOCH_S)
-            b->per_second = fmax(b->per_second, (double)(limit - b->remaining) / (double)reset);
-    } else if (r->status == 429) {
-        b->limit = b->limit > 0 ? b->limit : 1;
-        b->remaining = 0;
-        b->at = now;
-    } else if (r->status >= 200 && r->status < 300) {
+    if (told)
+        learn(b, call, limit, remaining, reset, now);
+    else if (r->status == 429)
+        learn(b, call, MW_MAX(b->limit, 1), 0, 0, now);
+    else if (r->status >= 200 && r->status < 300)
         b->limit = b->remaining = -1; /* it is switched off */
+}
+
+void mm_budget_ended(struct mm_budget *b, uint64_t call, const struct mw_http_response *r)
+{
+    int64_t now = mw_clock_mono();
+
+    b->in_flight--;
+    if (r->error == 0 && r->header)
+        read_answer(b, call, r, now);
+    if (b->in_flight == 0 && b->told_by != b->sent) {
+        /* The last ones were lost, or overtaken. They count. */
+        if (b->limit >= 0)
+            b->remaining = (int64_t)fmax(grown(b, now) - (double)(b->sent - b->told_by), 0);
+        b->at = now;
+        b->told_by = b->sent;
     }
 }
 

@@ -16,6 +16,7 @@
 #ifndef MW_MATTERMOST_BUDGET_H
 #define MW_MATTERMOST_BUDGET_H
 
+#include <stdint.h>
 #include <uv.h>
 
 #include "io/http.h"
@@ -46,8 +47,9 @@ struct mm_budget_ops {
     /* How many calls of the class it holds; *ret_since = since when the first of them (monotonic).
      */
     unsigned (*waiting)(struct mm_budget_member *m, enum mm_class c, int64_t *ret_since);
-    /* Puts the first one on the wire. Calls nobody back. False: that failed, nothing was sent. */
-    bool (*send)(struct mm_budget_member *m, enum mm_class c);
+    /* Puts the first one on the wire, under this number. Calls nobody back. False: that failed,
+     * nothing was sent. */
+    bool (*send)(struct mm_budget_member *m, enum mm_class c, uint64_t number);
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -60,8 +62,8 @@ void mm_budget_leave(struct mm_budget_member *m);
 
 /* A member has something to send, or a free place: sends what may go now. */
 void mm_budget_pump(struct mm_budget *b);
-/* A call that was sent is over, with this answer; NULL = without one. Does not pump. */
-void mm_budget_ended(struct mm_budget *b, const struct mw_http_response *r);
+/* The call with this number is over. Does not pump. */
+void mm_budget_ended(struct mm_budget *b, uint64_t number, const struct mw_http_response *r);
 
 struct mm_budget_stats {
     int64_t limit, remaining; /* as the server said last; -1 = it names none */

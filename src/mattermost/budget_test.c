@@ -17,7 +17,8 @@ struct client {
 
 static uv_loop_t loop;
 static struct mm_budget *budget;
-static char sent[256]; /* "a:answers b:reads" */
+static uint64_t last, ended; /* numbers of calls */
+static char sent[256];       /* "a:answers b:reads" */
 
 static struct client *client_of(struct mm_budget_member *m)
 {
@@ -35,13 +36,14 @@ static unsigned waiting(struct mm_budget_member *m, enum mm_class c, int64_t *re
     return client_of(m)->waiting[c];
 }
 
-static bool send_one(struct mm_budget_member *m, enum mm_class c)
+static bool send_one(struct mm_budget_member *m, enum mm_class c, uint64_t number)
 {
     size_t len = strlen(sent);
 
     client_of(m)->waiting[c]--;
     if (client_of(m)->broken)
         return false;
+    last = number;
     snprintf(sent + len, sizeof(sent) - len, "%s%s:%s", len ? " " : "", client_of(m)->name,
              mm_class_name(c));
     return true;
@@ -60,6 +62,7 @@ static int setup(void **state)
     mm_budget_join(budget, &a.m, &ops);
     mm_budget_join(budget, &b.m, &ops);
     sent[0] = '\0';
+    last = ended = 0;
     return 0;
 }
 
@@ -97,7 +100,7 @@ static void answer(int status, int64_t retry_after_ms, const char *limit, const 
     headers[0] = limit;
     headers[1] = remaining;
     headers[2] = reset;
-    mm_budget_ended(budget, &r);
+    mm_budget_ended(budget, ++ended, &r);
 }
 
 /* One call goes out, and its answer says this. */
@@ -170,13 +173,14 @@ static void two_clients_share_what_there_is(void **state)
     learn("101", "3", NULL);
     a.waiting[MM_CLASS_ANSWER] = b.waiting[MM_CLASS_ANSWER] = 5;
     mm_budget_pump(budget);
-    assert_string_equal(sent, "b:answers a:answers b:answers");
-    assert_int_equal(stats().waiting[MM_CLASS_ANSWER], 7);
+    /* One is kept while calls are side by side. */
+    assert_string_equal(sent, "b:answers a:answers");
+    assert_int_equal(stats().waiting[MM_CLASS_ANSWER], 8);
     assert_int_equal(stats().remaining, 3);
     /* The answer tells of more. */
     answer(200, -1, "101", "4", NULL);
     mm_budget_pump(budget);
-    assert_string_equal(sent, "b:answers a:answers b:answers a:answers b:answers");
+    assert_string_equal(sent, "b:answers a:answers b:answers a:answers");
 }
 
 static void lower_classes_leave_something(void **state)
@@ -187,13 +191,13 @@ static void lower_classes_leave_something(void **state)
     assert_string_equal(sent, "");
     a.waiting[MM_CLASS_READ] = 100;
     mm_budget_pump(budget);
-    assert_int_equal(stats().in_flight, 14); /* 10 are left for others */
+    assert_int_equal(stats().in_flight, 13); /* 10 are left for others */
     a.waiting[MM_CLASS_CHANGE] = 100;
     mm_budget_pump(budget);
-    assert_int_equal(stats().in_flight, 19);
+    assert_int_equal(stats().in_flight, 18);
     a.waiting[MM_CLASS_ANSWER] = 100;
     mm_budget_pump(budget);
-    assert_int_equal(stats().in_flight, 24);
+    assert_int_equal(stats().in_flight, 23);
     assert_null(strstr(sent, "signs"));
 }
 
@@ -212,7 +216,7 @@ static void who_waited_for_long_takes_turns(void **state)
     a.since = mw_clock_mono() - 11000;
     b.waiting[MM_CLASS_ANSWER] = 9;
     mm_budget_pump(budget);
-    assert_string_equal(sent, "a:signs b:answers a:signs b:answers a:signs b:answers");
+    assert_string_equal(sent, "a:signs b:answers a:signs b:answers a:signs");
 }
 
 static void nothing_goes_before_the_time_of_a_429(void **state)
@@ -275,8 +279,47 @@ static void a_limit_that_is_switched_off_is_forgotten(void **state)
     assert_string_equal(sent, "b:answers");
     answer(502, -1, NULL, NULL, NULL); /* a proxy's: says nothing */
     assert_int_equal(stats().limit, 100);
-    learn(NULL, NULL, NULL);
+    b.waiting[MM_CLASS_ANSWER] = 1;
+    mm_budget_pump(budget);
+    assert_string_equal(sent, "b:answers b:answers");
+    answer(200, -1, NULL, NULL, NULL);
     assert_int_equal(stats().limit, -1);
+    assert_int_equal(stats().remaining, -1);
+    mm_budget_pump(budget);
+    assert_string_equal(sent, "b:answers b:answers a:reads a:reads");
+}
+
+static void an_answer_that_was_overtaken_says_nothing(void **state)
+{
+    const struct mw_http_response lost = {.error = -ECONNRESET, .retry_after_ms = -1};
+
+    learn("101", "50", NULL);
+    a.waiting[MM_CLASS_ANSWER] = 3;
+    mm_budget_pump(budget);
+    assert_int_equal(stats().in_flight, 3);
+    ended = last - 2;
+    answer(200, -1, "101", "2", NULL); /* of the second one */
+    ended = last - 3;
+    answer(200, -1, "101", "40", NULL); /* of the first one */
+    assert_int_equal(stats().remaining, 2);
+    /* The third has no answer: it counts. */
+    mm_budget_ended(budget, last, &lost);
+    assert_int_equal(stats().remaining, 1);
+    assert_int_equal(stats().in_flight, 0);
+}
+
+static void a_lost_call_stops_nobody(void **state)
+{
+    const struct mw_http_response lost = {.error = -ETIMEDOUT, .retry_after_ms = -1};
+
+    learn("1", "1", NULL);
+    a.waiting[MM_CLASS_ANSWER] = 2;
+    mm_budget_pump(budget);
+    assert_string_equal(sent, "a:answers");
+    mm_budget_ended(budget, last, &lost);
+    mm_budget_pump(budget);
+    uv_run(&loop, UV_RUN_DEFAULT); /* a second for the next one */
+    assert_string_equal(sent, "a:answers a:answers");
 }
 
 int main(void)
@@ -293,6 +336,8 @@ int main(void)
         TEST(what_grows_is_waited_for),
         TEST(a_busy_or_broken_client_holds_up_nobody),
         TEST(a_limit_that_is_switched_off_is_forgotten),
+        TEST(an_answer_that_was_overtaken_says_nothing),
+        TEST(a_lost_call_stops_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

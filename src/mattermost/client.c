@@ -32,7 +32,8 @@ struct mm_call {
     mm_cb cb;    /* NULL = canceled by mm_cancel */
     void *userdata;
     enum mm_class class;
-    int64_t since; /* monotonic: when it was made */
+    int64_t since;   /* monotonic: when it was made */
+    uint64_t number; /* given by the budget */
     struct mw_http_call *http;
     unsigned token_generation; /* of the token it was sent with */
     bool is_login, renewed;
@@ -277,7 +278,7 @@ static void on_login(struct mm_client *c, struct mm_result *r, const char *token
 }
 
 /* Returns 0 when the call is on the wire. */
-static int start_login(struct mm_client *c)
+static int start_login(struct mm_client *c, uint64_t number)
 {
     MW_CLEANUP(free_call_p) struct mm_call *call = new_call(c, "POST", "/users/login", NULL, NULL);
     MW_AUTOJSON *body = cJSON_CreateObject();
@@ -287,6 +288,7 @@ static int start_login(struct mm_client *c)
     if (call && body && !mw_json_add_str(body, "login_id", c->login) &&
         !mw_json_add_str(body, "password", c->password)) {
         call->is_login = true;
+        call->number = number;
         call->body = mw_json_print(body);
         r = call->body ? send_call(call, &err) : -ENOMEM;
     }
@@ -321,14 +323,15 @@ static unsigned calls_waiting(struct mm_budget_member *m, enum mm_class class, i
     return l->n;
 }
 
-static bool send_first(struct mm_budget_member *m, enum mm_class class)
+static bool send_first(struct mm_budget_member *m, enum mm_class class, uint64_t number)
 {
     struct mm_client *c = client_of(m);
     struct mm_call *call = c->pending[class].first;
     struct mw_error err = MW_ERROR_INIT;
 
     if (!c->token)
-        return start_login(c) == 0;
+        return start_login(c, number) == 0;
+    call->number = number;
     if (send_call(call, &err) == 0)
         return true;
     answer_call(call, MM_UNREACHABLE, &err);
@@ -434,7 +437,7 @@ static void on_http(const struct mw_http_response *r, void *userdata)
     ((struct mw_http_response *)r)->body = (struct mw_buf){0};
     call->http = NULL;
     unlink_call(call);
-    mm_budget_ended(c->member.budget, r);
+    mm_budget_ended(c->member.budget, call->number, r);
     mm_result_init(&res, MM_CANCELED);
     if (r->error == 0) {
         const char *id = r->header(r, "X-Request-Id");
