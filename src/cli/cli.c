@@ -8,13 +8,22 @@
 
 int cli_error(int code, const char *fmt, ...)
 {
+    MW_AUTOBUF b = {0}, wrapped = {0};
     va_list ap;
 
-    fputs("matterwire: ", stderr);
+    mw_buf_init(&b, 0);
+    mw_buf_init(&wrapped, 0);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    mw_buf_puts(&b, "matterwire: ");
+    mw_buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    /* In a file or a pipe an error is one line. */
+    if (isatty(STDERR_FILENO))
+        mw_buf_wrap(&wrapped, mw_buf_str(&b), 0, 0, mw_terminal_width(STDERR_FILENO));
+    else
+        mw_buf_printf(&wrapped, "%s\n", mw_buf_str(&b));
+    fputs(mw_buf_error(&wrapped) ? "matterwire: there is no memory left\n" : mw_buf_str(&wrapped),
+          stderr);
     return code;
 }
 
@@ -86,7 +95,12 @@ static void write_verbs(struct mw_buf *b, unsigned width)
         if (v->hidden)
             continue;
         mw_buf_printf(b, "  %s%s%s", v->name, v->args ? " " : "", v->args ? v->args : "");
-        mw_buf_printf(b, "%*s", (int)MW_MAX(24 - (int)(b->len - start), 1), "");
+        /* What is too long stands alone. */
+        if (b->len - start > 22) {
+            mw_buf_putc(b, '\n');
+            start = b->len;
+        }
+        mw_buf_printf(b, "%*s", 24 - (int)(b->len - start), "");
         mw_buf_wrap(b, v->summary, 24, 24, width);
     }
 }

@@ -34,6 +34,7 @@ struct cli {
     const struct cli_verb *verb;
     bool json;   /* print JSON: asked for, or standard output is no terminal */
     bool color;  /* on standard output */
+    bool ids;    /* lines of events begin with the post's id */
     char **argv; /* the whole command line, for matterwire-extra */
 };
 
@@ -158,20 +159,20 @@ struct cli_history_options {
     const char *bot, *channel, *author, *thread, *since, *until;
     struct mw_option_list kinds;
     int64_t limit;
-    bool raw, server;
+    bool raw, server, ids;
 };
 struct cli_search_options {
     struct cli_common common;
     const char *bot, *channel, *author, *thread, *since, *until;
     int64_t limit, before;
-    bool raw, server, best;
+    bool raw, server, best, ids;
 };
 struct cli_inbox_options {
     struct cli_common common;
     const char *bot, *reader, *since;
     struct mw_option_list reasons;
     int64_t limit;
-    bool unseen, mark_seen, mark_read, raw;
+    bool unseen, mark_seen, mark_read, raw, ids;
 };
 struct cli_missed_options {
     struct cli_common common;
@@ -182,7 +183,7 @@ struct cli_stream_options {
     const char *bot, *consumer, *exec;
     struct mw_option_list kinds;
     int64_t since, tries;
-    bool raw;
+    bool raw, ids;
 };
 struct cli_doctor_options {
     struct cli_common common;
@@ -246,10 +247,18 @@ const char *cli_span(int64_t ms, char *buf, size_t size);
 const char *cli_time(int64_t ms, char *buf, size_t size);
 /* "5 posts", "1 post". */
 const char *cli_count(int64_t n, const char *one, const char *many, char *buf, size_t size);
-/* Prints events as lines for a person. Returns an exit status. */
+/* Prints events as lines for a person; what several bots saw only once. Returns an exit status. */
 int cli_print_events(const struct cli *cli, const cJSON *events);
 /* Checks a time of the command line; NULL is fine. Returns an exit status. */
 int cli_check_time(const char *option, const char *value);
+/* What was shown lately, so that what several bots saw is shown once. All zero = nothing. */
+struct cli_repeats {
+    uint64_t hashes[64];
+    unsigned next;
+};
+bool cli_repeated(struct cli_repeats *r, const cJSON *event);
+/* Prints a sentence to standard output, wrapped for the terminal. */
+int cli_print_wrapped(const char *fmt, ...) MW_PRINTF(1, 2);
 /* Appends an event as a line for a person. */
 int cli_write_event(struct mw_buf *b, const struct cli *cli, const cJSON *event);
 

@@ -116,7 +116,7 @@ static void test_event(void **state)
 {
     check_event("{\"kind\":\"post\",\"at\":1000,\"team_name\":\"t\",\"channel_name\":\"town\","
                 "\"user_name\":\"ann\",\"text\":\"two\\nlines\",\"files\":[\"f\"]}",
-                "1970-01-01 00:00:01  t/town  @ann: two lines [1 files]\n");
+                "1970-01-01 00:00:01  t/town  @ann: two lines [1 file]\n");
     check_event("{\"kind\":\"post\",\"at\":0,\"channel_type\":\"D\",\"root_id\":\"r\","
                 "\"user_name\":\"ann\",\"text\":\"hi\"}",
                 "1970-01-01 00:00:00  direct (thread)  @ann: hi\n");
@@ -127,10 +127,50 @@ static void test_event(void **state)
                 "\"reason\":\"refused\"}}",
                 "1970-01-01 00:00:00  * b is waiting: refused\n");
     /* What a later version adds is shown somehow. */
-    check_event("{\"kind\":\"new_kind\"}", "1970-01-01 00:00:00    @? \n");
+    check_event("{\"kind\":\"new_kind\"}", "1970-01-01 00:00:00    (somebody) \n");
 }
 
 /* Every verb is documented, and no option of its own hides a common one. */
+static void test_event_with_id(void **state)
+{
+    struct cli cli = {.ids = true};
+    MW_AUTOJSON *event =
+        cJSON_Parse("{\"kind\":\"post\",\"at\":0,\"post_id\":\"abcdefghijklmnopqrstuvwxyz\","
+                    "\"channel_name\":\"town\",\"user_name\":\"ann\",\"text\":\"hi\"}");
+    MW_AUTOBUF b = {0};
+
+    mw_buf_init(&b, 0);
+    assert_non_null(event);
+    assert_int_equal(cli_write_event(&b, &cli, event), 0);
+    assert_string_equal(mw_buf_str(&b),
+                        "1970-01-01 00:00:00  abcdefghijklmnopqrstuvwxyz  town  @ann: hi\n");
+}
+
+/* What two bots saw is one post; an edit of it is something else. */
+static void test_repeated(void **state)
+{
+    static const struct {
+        const char *json;
+        bool repeated;
+    } rows[] = {
+        {"{\"kind\":\"post\",\"bot\":\"a\",\"at\":1,\"post_id\":\"p\",\"text\":\"x\"}", false},
+        {"{\"kind\":\"post\",\"bot\":\"b\",\"at\":1,\"post_id\":\"p\",\"text\":\"x\"}", true},
+        {"{\"kind\":\"post\",\"bot\":\"a\",\"at\":1,\"post_id\":\"q\",\"text\":\"x\"}", false},
+        {"{\"kind\":\"post_edited\",\"bot\":\"a\",\"at\":1,\"post_id\":\"p\",\"text\":\"x\"}",
+         false},
+        {"{\"kind\":\"connection\",\"bot\":\"a\",\"at\":1}", false},
+        {"{\"kind\":\"connection\",\"bot\":\"b\",\"at\":1}", false},
+    };
+    struct cli_repeats repeats = {0};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        MW_AUTOJSON *event = cJSON_Parse(rows[i].json);
+
+        assert_non_null(event);
+        assert_int_equal(cli_repeated(&repeats, event), rows[i].repeated);
+    }
+}
+
 static void test_verbs(void **state)
 {
     for (size_t i = 0; i < cli_verb_count(); i++) {
@@ -217,10 +257,11 @@ static void test_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),       cmocka_unit_test(test_table_color),
-        cmocka_unit_test(test_table_width), cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_span),        cmocka_unit_test(test_event),
-        cmocka_unit_test(test_verbs),       cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_table_color),
+        cmocka_unit_test(test_table_width),   cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_span),          cmocka_unit_test(test_event),
+        cmocka_unit_test(test_event_with_id), cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_verbs),         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_usage),
     };
 

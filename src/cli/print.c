@@ -1,4 +1,5 @@
 #include <libsmartcols.h>
+#include <stdarg.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +25,23 @@ int cli_print_json(struct cli *cli, cJSON *value)
         return cli_no_memory();
     puts(text);
     return cli_flush(CLI_DONE);
+}
+
+int cli_print_wrapped(const char *fmt, ...)
+{
+    MW_AUTOBUF b = {0}, wrapped = {0};
+    va_list ap;
+
+    mw_buf_init(&b, 0);
+    mw_buf_init(&wrapped, 0);
+    va_start(ap, fmt);
+    mw_buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    if (mw_buf_error(&b) ||
+        mw_buf_wrap(&wrapped, mw_buf_str(&b), 0, 0, mw_terminal_width(STDOUT_FILENO)) < 0)
+        return cli_no_memory();
+    fputs(mw_buf_str(&wrapped), stdout);
+    return CLI_DONE;
 }
 
 static const char *const color_codes[] = {
@@ -81,100 +99,6 @@ const char *cli_time(int64_t ms, char *buf, size_t size)
     if (!localtime_r(&t, &tm) || strftime(buf, size, "%F %T", &tm) == 0)
         snprintf(buf, size, "?");
     return buf;
-}
-
-/* What happened, where it is not somebody saying something. */
-static const char *phrase(const char *kind)
-{
-    static const struct {
-        const char *kind, *phrase;
-    } rows[] = {
-        {"post_edited", "edited: "},
-        {"post_deleted", "deleted a post: "},
-        {"reaction_added", "reacted with :"},
-        {"reaction_removed", "took back :"},
-        {"channel_created", "created the channel"},
-        {"channel_updated", "changed the channel"},
-        {"channel_deleted", "archived the channel"},
-        {"channel_restored", "restored the channel"},
-        {"user_added", "was added"},
-        {"user_removed", "left"},
-        {"team_added", "joined the team"},
-        {"team_removed", "left the team"},
-        {"typing", "is typing"},
-    };
-
-    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i].kind, kind) == 0)
-            return rows[i].phrase;
-    return "";
-}
-
-static void write_place(struct mw_buf *b, const cJSON *event)
-{
-    const char *type = mw_json_str_or(event, "channel_type", "");
-    const char *name = mw_json_str_or(event, "channel_name", "");
-    const char *team = mw_json_str_or(event, "team_name", "");
-
-    if (strcmp(type, "D") == 0) {
-        mw_buf_puts(b, "direct");
-        return;
-    }
-    if (strcmp(type, "G") == 0) {
-        mw_buf_puts(b, "group");
-        return;
-    }
-    if (*team) {
-        cli_write_clean(b, team, false);
-        mw_buf_putc(b, '/');
-    }
-    cli_write_clean(b, *name ? name : mw_json_str_or(event, "channel_id", ""), false);
-}
-
-static void write_connection(struct mw_buf *b, const struct cli *cli, const cJSON *event)
-{
-    const cJSON *detail = mw_json_obj(event, "detail");
-    const char *state = mw_json_str_or(detail, "state", "changed");
-    const char *reason = mw_json_str(detail, "reason");
-    bool good = strcmp(state, "online") == 0;
-
-    mw_buf_printf(b, "%s* %s is %s%s%s", cli_color(cli, good ? CLI_GREEN : CLI_YELLOW),
-                  mw_json_str_or(event, "bot", ""), state, reason ? ": " : "",
-                  cli_color(cli, CLI_PLAIN));
-    if (reason)
-        cli_write_clean(b, reason, false);
-    mw_buf_putc(b, '\n');
-}
-
-int cli_write_event(struct mw_buf *b, const struct cli *cli, const cJSON *event)
-{
-    const char *kind = mw_json_str_or(event, "kind", "");
-    const char *text = mw_json_str_or(event, "text", "");
-    bool reaction = mw_starts_with(kind, "reaction_");
-    char when[32];
-
-    mw_buf_printf(b, "%s%s%s  ", cli_color(cli, CLI_DIM),
-                  cli_time(mw_json_i64(event, "at", 0), when, sizeof(when)),
-                  cli_color(cli, CLI_PLAIN));
-    if (strcmp(kind, "connection") == 0) {
-        write_connection(b, cli, event);
-        return mw_buf_error(b);
-    }
-    write_place(b, event);
-    mw_buf_printf(b, "%s  %s@", mw_json_str(event, "root_id") ? " (thread)" : "",
-                  cli_color(cli, CLI_BOLD));
-    cli_write_clean(b, mw_json_str_or(event, "user_name", "?"), false);
-    mw_buf_puts(b, cli_color(cli, CLI_PLAIN));
-    if (strcmp(kind, "post") == 0)
-        mw_buf_puts(b, ": ");
-    else
-        mw_buf_printf(b, " %s", phrase(kind));
-    cli_write_clean(b, text, false);
-    if (reaction)
-        mw_buf_putc(b, ':');
-    if (cJSON_GetArraySize(mw_json_arr(event, "files")) > 0)
-        mw_buf_printf(b, " [%d files]", cJSON_GetArraySize(mw_json_arr(event, "files")));
-    return mw_buf_putc(b, '\n');
 }
 
 /* ---- Tables ---- */

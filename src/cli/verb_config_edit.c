@@ -266,13 +266,13 @@ static int run_config(struct cli *cli, const void *options, int argc, char **arg
         return cli_no_memory();
     for (i = 0; i < MW_ARRAY_LEN(actions) && strcmp(actions[i].name, argv[0]) != 0; i++)
         mw_nearest_offer(&near, actions[i].name);
+    if (i == MW_ARRAY_LEN(actions) && mw_nearest_get(&near))
+        return cli_error(CLI_USAGE, "config has no action \"%s\"; did you mean \"%s\"?", argv[0],
+                         mw_nearest_get(&near));
     if (i == MW_ARRAY_LEN(actions))
         return cli_error(CLI_USAGE,
-                         "config has no action \"%s\"%s%s%s: it has list, set, add-bot "
-                         "and remove-bot",
-                         argv[0], mw_nearest_get(&near) ? "; did you mean \"" : "",
-                         mw_nearest_get(&near) ? mw_nearest_get(&near) : "",
-                         mw_nearest_get(&near) ? "\"?" : "");
+                         "config has no action \"%s\": it has list, set, add-bot and remove-bot",
+                         argv[0]);
     if (argc != actions[i].args || (i == 2 && (!o->endpoint || !o->token_file == !o->token_env)))
         return cli_error(CLI_USAGE, "use it so: matterwire %s", actions[i].usage);
     mw_buf_init(&text, FILE_MAX);

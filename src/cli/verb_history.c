@@ -94,22 +94,6 @@ static int fetch(struct cli_conn *c, const struct cli_history_options *o, const 
     return CLI_DONE;
 }
 
-int cli_print_events(const struct cli *cli, const cJSON *events)
-{
-    const cJSON *event;
-
-    cJSON_ArrayForEach(event, events)
-    {
-        MW_AUTOBUF b = {0};
-
-        mw_buf_init(&b, 0);
-        if (cli_write_event(&b, cli, event) < 0)
-            return cli_no_memory();
-        fputs(mw_buf_str(&b), stdout);
-    }
-    return cli_flush(CLI_DONE);
-}
-
 static int print_all(struct cli *cli, const struct cli_history_options *o, cJSON **events,
                      bool more)
 {
@@ -123,15 +107,16 @@ static int print_all(struct cli *cli, const struct cli_history_options *o, cJSON
             return cli_no_memory();
         return cli_print_json(cli, take_ptr(result));
     }
+    cli->ids = o->ids;
     r = cli_print_events(cli, *events);
     if (r == CLI_DONE && more && o->server && o->limit >= SERVER_MAX)
-        fprintf(stderr,
-                "matterwire: there are older ones; the server is asked for %d at the most: go on "
-                "with --until and the time of the first one\n",
-                SERVER_MAX);
+        cli_error(
+            r,
+            "there are older ones; the server is asked for %d at the most: go on with --until "
+            "and the time of the first one",
+            SERVER_MAX);
     else if (r == CLI_DONE && more)
-        fprintf(stderr, "matterwire: there are older ones; --limit N shows more than %lld\n",
-                (long long)o->limit);
+        cli_error(r, "there are older ones; --limit N shows more than %lld", (long long)o->limit);
     return r;
 }
 

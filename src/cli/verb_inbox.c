@@ -42,10 +42,11 @@ static int print_search(struct cli *cli, cJSON *result)
     if (r == CLI_DONE)
         r = cli_print_events(cli, events);
     if (r == CLI_DONE && cJSON_IsFalse(complete))
-        fprintf(stderr,
-                "matterwire: there may be older ones: go on with --before %lld, or narrow it down "
-                "with --since or --channel\n",
-                (long long)mw_json_i64(result, "looked_to", 0));
+        cli_error(
+            r,
+            "there may be older ones: go on with --before %lld, or narrow it down with --since "
+            "or --channel",
+            (long long)mw_json_i64(result, "looked_to", 0));
     return r;
 }
 
@@ -75,6 +76,7 @@ int cli_run_search(struct cli *cli, const void *options, int argc, char **argv)
     r = cli_call_once(cli, "search", take_ptr(params), &result);
     if (r)
         return r;
+    cli->ids = o->ids;
     return cli->json ? cli_print_json(cli, take_ptr(result)) : print_search(cli, result);
 }
 
@@ -100,13 +102,23 @@ int cli_run_inbox(struct cli *cli, const void *options, int argc, char **argv)
         return r;
     if (cli->json)
         return cli_print_json(cli, take_ptr(result));
+    cli->ids = o->ids;
     r = cli_print_events(cli, mw_json_arr(result, "events"));
     if (r == CLI_DONE && mw_json_bool(result, "more"))
-        fprintf(stderr, "matterwire: there are more; --limit N shows up to 999\n");
+        cli_error(r, "there are more; --limit N shows up to 999");
     return r;
 }
 
 /* ---- missed ---- */
+
+/* Without the seconds: the table has to fit. */
+static const char *minute(int64_t ms, char *buf, size_t size)
+{
+    cli_time(ms, buf, size);
+    if (strrchr(buf, ':'))
+        *strrchr(buf, ':') = 0;
+    return buf;
+}
 
 static int add_channel(struct cli_table *t, const cJSON *ch)
 {
@@ -129,8 +141,8 @@ static int add_channel(struct cli_table *t, const cJSON *ch)
         name,
         posts,
         mentions,
-        cli_time(mw_json_i64(ch, "first_at", 0), first, sizeof(first)),
-        cli_time(mw_json_i64(ch, "last_at", 0), last, sizeof(last)),
+        minute(mw_json_i64(ch, "first_at", 0), first, sizeof(first)),
+        minute(mw_json_i64(ch, "last_at", 0), last, sizeof(last)),
         complete ? "yes" : "no",
     };
     const enum cli_color colors[] = {CLI_BOLD,  CLI_PLAIN, CLI_PLAIN,
@@ -149,7 +161,7 @@ static int print_missed(struct cli *cli, const cJSON *result)
                                                 {.name = "COMPLETE"}};
     MW_CLEANUP(cli_table_free_p)
     struct cli_table *t = cli_table_new(cli, stdout, columns, MW_ARRAY_LEN(columns));
-    int64_t until = mw_json_i64(result, "covered_until", 0);
+    int64_t until = mw_json_i64(result, "covered_until", 0), from = 0;
     const cJSON *ch;
     char a[32], b[32], when[32];
 
@@ -159,6 +171,8 @@ static int print_missed(struct cli *cli, const cJSON *result)
     {
         if (add_channel(t, ch) < 0)
             return cli_no_memory();
+        if (!mw_json_bool(ch, "complete"))
+            from = MW_MAX(from, mw_json_i64(ch, "covered_from", 0));
     }
     printf("%s, %s since %s\n",
            cli_count(mw_json_i64(result, "posts", 0), "post", "posts", a, sizeof(a)),
@@ -167,11 +181,18 @@ static int print_missed(struct cli *cli, const cJSON *result)
     if (cli_table_print(t) < 0)
         return cli_no_memory();
     if (mw_json_bool(result, "truncated"))
-        printf("There was more than can be counted: the numbers are too small.\n");
-    if (!mw_json_bool(result, "complete"))
-        printf("The journal is not complete for this time: the bot was certainly there until %s. "
-               "`matterwire history --server` asks the server.\n",
-               until ? cli_time(until, when, sizeof(when)) : "never");
+        cli_print_wrapped("There was more than can be counted: the numbers are too small.");
+    if (!mw_json_bool(result, "complete") && from > mw_json_i64(result, "since", 0))
+        cli_print_wrapped("Some of these channels are followed only since later: the journal has "
+                          "everything from %s on. `matterwire history --server` asks the server.",
+                          cli_time(from, when, sizeof(when)));
+    else if (!mw_json_bool(result, "complete") && until)
+        cli_print_wrapped("The journal is not complete for this time: the bot was certainly there "
+                          "until %s. `matterwire history --server` asks the server.",
+                          cli_time(until, when, sizeof(when)));
+    else if (!mw_json_bool(result, "complete"))
+        cli_print_wrapped("The journal has nothing of this time for certain. `matterwire history "
+                          "--server` asks the server.");
     return cli_flush(CLI_DONE);
 }
 

@@ -116,7 +116,8 @@ static const struct cli_verb verbs[] = {
      .summary = "answer a post in its thread",
      .doc = "Answers a post in its thread. POST is a post's id or its permalink.",
      .examples = "  matterwire reply https://chat.example.com/team/pl/"
-                 "a1b2c3d4e5f6g7h8i9j0klmnop --text Done\n",
+                 "a1b2c3d4e5f6g7h8i9j0klmnop \\\n"
+                 "      --text Done\n",
      .options = reply_options,
      .size = sizeof(struct cli_send_options),
      .run = cli_run_reply},
@@ -156,8 +157,8 @@ static const struct cli_verb verbs[] = {
             "does not keep it. At once or not at all: exit status 1 tells that it was not shown. "
             "The server allows it to accounts with the right create_post_ephemeral, which the role "
             "system_admin has.",
-     .examples = "  matterwire ephemeral --user @alice --channel town-square --text \"Only you "
-                 "see this\"\n",
+     .examples =
+         "  matterwire ephemeral --user @alice --channel ops --text \"Only you see this\"\n",
      .options = ephemeral_options,
      .size = sizeof(struct cli_ephemeral_options),
      .run = cli_run_ephemeral},

@@ -27,6 +27,7 @@ static const struct mw_option history_options[] = {
     HISTORY("server", 'S', MW_OPT_FLAG, NULL, SERVER_DOC, server),
     HISTORY("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
             raw),
+    HISTORY("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
     MW_OPTIONS_END,
 };
 
@@ -39,6 +40,7 @@ static const struct mw_option thread_options[] = {
     HISTORY("server", 'S', MW_OPT_FLAG, NULL, SERVER_DOC, server),
     HISTORY("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
             raw),
+    HISTORY("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
     MW_OPTIONS_END,
 };
 static const struct cli_history_options thread_initial = {.limit = 1000};
@@ -66,6 +68,7 @@ static const struct mw_option search_options[] = {
            server),
     SEARCH("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
            raw),
+    SEARCH("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
     MW_OPTIONS_END,
 };
 static const struct cli_search_options search_initial = {.limit = 50};
@@ -88,6 +91,7 @@ static const struct mw_option inbox_options[] = {
     INBOX("bot", 'b', MW_OPT_STRING, "NAME", "the bot; not needed when there is only one", bot,
           .complete = MW_COMPLETE_BOT),
     INBOX("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)", raw),
+    INBOX("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
     MW_OPTIONS_END,
 };
 static const struct cli_inbox_options inbox_initial = {.limit = 50};
@@ -120,6 +124,7 @@ static const struct mw_option stream_options[] = {
            .complete = MW_COMPLETE_BOT),
     STREAM("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
            raw),
+    STREAM("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
     STREAM("exec", 'x', MW_OPT_STRING, "PROGRAM",
            "run PROGRAM ARGUMENT... for each event, with the event on standard input, instead of "
            "printing it",
@@ -212,8 +217,8 @@ static const struct cli_verb verbs[] = {
             "it.",
      .examples = "  matterwire stream\n"
                  "  matterwire stream --consumer tickets --kind post --exec ./ticket.sh\n"
-                 "  matterwire stream --consumer log --kind post | while read -r event; do ...; "
-                 "done\n",
+                 "  matterwire stream --consumer log --kind post |\n"
+                 "      while read -r event; do ...; done\n",
      .options = stream_options,
      .initial = &stream_initial,
      .size = sizeof(struct cli_stream_options),

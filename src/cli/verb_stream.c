@@ -44,6 +44,7 @@ struct stream {
     int64_t printed;   /* events since credit was granted */
     struct mw_buf out; /* lines to write */
     bool over;         /* nothing more comes */
+    struct cli_repeats repeats;
     sigset_t while_waiting, while_working;
 };
 
@@ -69,7 +70,7 @@ static int print_event(struct stream *s, const cJSON *event)
     if (s->cli->json) {
         mw_json_write(&s->out, event);
         mw_buf_putc(&s->out, '\n');
-    } else {
+    } else if (!cli_repeated(&s->repeats, event)) {
         cli_write_event(&s->out, s->cli, event);
     }
     if (mw_buf_error(&s->out))
@@ -311,6 +312,7 @@ int cli_run_stream(struct cli *cli, const void *options, int argc, char **argv)
             .stop = &stop,
         };
     }
+    cli->ids = o->ids;
     mw_backoff_init(&s.backoff, RETRY_MIN_MS, RETRY_MAX_MS, HEALTHY_MS);
     r = cli_connect(cli, &s.conn);
     if (r == CLI_DONE)

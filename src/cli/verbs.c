@@ -81,8 +81,8 @@ static const struct cli_verb setup_verbs[] = {
             "unless --post is given. Works without a running daemon. Exit status 1 when something "
             "is wrong. The checks and the JSON are described in docs/troubleshooting.md.",
      .examples = "  matterwire doctor\n"
-                 "  matterwire doctor --bot support --json | jq '.checks[] | select(.verdict == "
-                 "\"bad\")'\n",
+                 "  matterwire doctor --bot support --json |\n"
+                 "      jq '.checks[] | select(.verdict == \"bad\")'\n",
      .options = doctor_options,
      .size = sizeof(struct cli_doctor_options),
      .run = cli_run_doctor},
