@@ -9,6 +9,9 @@ const struct sb_route sb_routes[] = {
     {"GET", "/config/client", sb_h_config, SB_OPEN},
     {"GET", "/license/client", sb_h_license, SB_OPEN},
 
+    {"POST", "/roles/names", sb_h_roles_by_names, 0},
+    {"GET", "/roles/name/{role_name}", sb_h_role_by_name, 0},
+
     {"POST", "/users/login", sb_h_login, SB_OPEN},
     {"POST", "/users/logout", sb_h_logout, SB_OPEN},
     {"POST", "/users", sb_h_user_create, SB_OPEN},

@@ -5,10 +5,13 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Authority, closedPort, httpProxy, reverseProxy, tcpServer } from '../lib/front.mjs';
-import { matterwire, run } from '../lib/program.mjs';
+import { rootOnly } from '../lib/machine.mjs';
+import { Program, matterwire, matterwired, run } from '../lib/program.mjs';
 import { Server, World, live, password, sandboxOnly } from '../lib/server.mjs';
 
 let server, world, bot, ann;
+// All that was said, for the last test.
+const said = [];
 
 before(async () => {
   server = await Server.open();
@@ -27,6 +30,7 @@ async function examine(t, more = {}, { args = [], daemon: prepared, handlers } =
   if (!prepared) t.after(() => daemon.close());
   const result = await daemon.cli('doctor', '--json', ...args);
   const { good, checks } = result.json;
+  said.push(...checks.flatMap((c) => [c.message, c.fix ?? '']));
   for (const check of checks) {
     assert.ok(['good', 'warning', 'bad', 'skipped'].includes(check.verdict), JSON.stringify(check));
     assert.ok(check.message && !/\(null\)|undefined|%[sd]/.test(check.message), JSON.stringify(check));
@@ -64,7 +68,7 @@ describe('nothing is wrong', () => {
     assert.ok(!names.has('post'), 'no post without --post');
     assertReport(report, 'server', 'good', /\d+\.\d+/);
     assertReport(report, 'token', 'good', new RegExp(`@${bot.username}, a bot account`));
-    assertReport(report, 'channels', 'good', /may read/);
+    assertReport(report, 'channels', 'good', /may read and post/);
     assertReport(report, 'WebSocket', 'good', /hello after \d+ ms/);
     assertReport(report, 'events', 'good', /came back after \d+ ms/);
     assertReport(report, 'post size', 'good', /\d{4,}/);
@@ -117,7 +121,19 @@ describe('the way to the server', () => {
     for (const name of ['server', 'token', 'channels', 'WebSocket', 'events']) assertSkipped(report, name, /without connect/);
   });
 
-  test('timed out', async (t) => {
+  test('timed out: nothing takes the connection', async (t) => {
+    // A queue for one that is full: Linux lets further ones wait.
+    const text = 'import signal,socket\ns=socket.socket()\ns.bind(("127.0.0.1",0))\ns.listen(0)\nheld=[]\n'
+      + 'for i in range(4):\n c=socket.socket()\n c.setblocking(False)\n c.connect_ex(s.getsockname())\n held.append(c)\nprint(s.getsockname()[1],flush=True)\nsignal.pause()';
+    const full = new Program('python3', ['-c', text]);
+    t.after(() => full.kill('SIGKILL'));
+    const port = await full.line((l) => /^\d+$/.test(l), 'its port');
+    const report = await examine(t, { endpoint: `http://127.0.0.1:${port}`, timeout: '1s' });
+    assertReport(report, 'connect', 'bad', /timed out/, /firewall/);
+    assertSkipped(report, 'server', /without connect/);
+  });
+
+  test('timed out: no answer', async (t) => {
     const port = await tcpServer(t, () => {});
     const report = await examine(t, { endpoint: `http://127.0.0.1:${port}`, timeout: '1s' });
     assertReport(report, 'connect', 'good', /answers/);
@@ -203,6 +219,12 @@ describe('certificates', sandboxOnly, () => {
     const report = await examine(t, { endpoint: front.url, tls: { ca_file: ca.caFile } });
     assert.equal(report.code, 0, report.stdout);
     assertReport(report, 'TLS', 'warning', /ends in [45] days/, /renew/);
+  });
+
+  test('signed by itself', async (t) => {
+    const ca = await Authority.create(t);
+    const front = await reverseProxy(t, world.url, { tls: await ca.selfSigned() });
+    assertReport(await examine(t, { endpoint: front.url }), 'TLS', 'bad', /self-signed/, /tls\.ca_file/);
   });
 
   test('an unknown authority', async (t) => {
@@ -299,6 +321,17 @@ describe('channels', () => {
 
   test('a name that does not exist', async (t) => {
     assertReport(await examine(t, { channels: ['no-such-channel'] }), 'channels', 'bad', /no-such-channel/, /spelled/);
+  });
+
+  test('a name that is in two teams', async (t) => {
+    const team = await server.admin.rest.createTeam({ name: `y${Date.now()}`, display_name: 'Second', type: 'O' });
+    if (live) t.after(() => server.admin.rest.deleteTeam(team.id));
+    await server.admin.rest.addToTeam(team.id, bot.id);
+    const twin = await server.admin.rest.createChannel({ team_id: team.id, name: world.channel.name, display_name: 'Twin', type: 'O' });
+    await server.admin.rest.addToChannel(bot.id, twin.id);
+    const report = await examine(t, { team: undefined, channels: [world.channel.name] });
+    const both = assertReport(report, 'channels', 'bad', /exists in several teams/);
+    for (const name of [team.name, world.team.name]) assert.ok(both.message.includes(`${name}/${world.channel.name}`), both.message);
   });
 
   test('cannot post', sandboxOnly, async (t) => {
@@ -414,5 +447,74 @@ describe('this machine', () => {
     await server.control('/rate', { per_second: 1000, burst: 50 });
     t.after(() => server.control('/rate', { per_second: 0 }));
     assertReport(await examine(t), 'rate limit', 'good', /bursts of 5\d calls/);
+  });
+});
+
+describe('the handbook', sandboxOnly, () => {
+  const prepare = async (t, more = {}, options = {}) => {
+    const daemon = await Daemon.prepare({ bots: [botConfig(world, bot, more)], ...options });
+    t.after(() => daemon.close());
+    return daemon;
+  };
+
+  test('a variable that is not there, a secret that others can read', async (t) => {
+    const missing = await prepare(t, { bot_token: '$NO_SUCH_TOKEN' });
+    const check = await missing.cli('check');
+    assert.equal(check.code, 2);
+    assert.match(check.stderr, /the environment has no variable NO_SUCH_TOKEN/);
+    const report = await missing.cli('doctor', '--json');
+    assert.equal(report.code, 2);
+    assert.match(report.json.checks.find((c) => c.check === 'config').message, /has no variable/);
+    said.push(check.stderr);
+
+    const open = await prepare(t, { bot_token: undefined, bot_token_file: 'token' });
+    await writeFile(path.join(open.folder, 'token'), bot.token);
+    await chmod(path.join(open.folder, 'token'), 0o644);
+    const secret = await open.cli('doctor', '--json');
+    assert.equal(secret.code, 2);
+    assert.match(secret.json.checks.find((c) => c.check === 'config').message, /other users can read the secret file/);
+    said.push(...secret.json.checks.map((c) => c.message));
+  });
+
+  test('no daemon, a second daemon, a daemon of somebody else', rootOnly, async (t) => {
+    const daemon = await prepare(t);
+    const none = await daemon.cli('status');
+    assert.equal(none.code, 3);
+    assert.match(none.stderr, /no daemon listens on/);
+    await daemon.start();
+    const second = await run(matterwired, ['--config', daemon.configPath]);
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /is in use by matterwired, process \d+/);
+    // The folder is open to all, the socket is not.
+    await chmod(daemon.folder, 0o711);
+    const other = await run('setpriv', ['--reuid', '65534', '--clear-groups', matterwire, '--socket', path.join(daemon.folder, 'socket'), 'status']);
+    assert.equal(other.code, 3, other.stderr);
+    assert.match(other.stderr, /belongs to another user/);
+    said.push(none.stderr, second.stderr, other.stderr);
+  });
+
+  test('a clock that is ahead, a limit that strikes, a page that is no HTML', async (t) => {
+    const ahead = (req, res) => req.url.endsWith('/ping')
+      && res.writeHead(200, { 'Content-Type': 'application/json', Date: new Date(Date.now() - 7_200_000).toUTCString() }).end('{"status":"OK"}') && true;
+    assertReport(await examine(t, { endpoint: (await reverseProxy(t, world.url, { answer: ahead })).url }), 'clock', 'warning', /ahead of the server's/, /NTP/);
+
+    let refused = 0;
+    const limit = (req, res) => req.url.includes('/channels/') && !refused++
+      && res.writeHead(429, { 'Retry-After': '1' }).end('limit exceeded') && true;
+    assertReport(await examine(t, { endpoint: (await reverseProxy(t, world.url, { answer: limit })).url }), 'rate limit', 'warning', /limited the rate/, /RateLimitSettings/);
+
+    const plain = (req, res) => res.writeHead(200, { 'Content-Type': 'text/plain' }).end('It works!') && true;
+    assertReport(await examine(t, { endpoint: (await reverseProxy(t, world.url, { answer: plain })).url }), 'server', 'bad', /something else than JSON/);
+  });
+
+  // A phrase in italics is what a program says; a … stands for anything.
+  test('quotes nothing that was not said above', rootOnly, async () => {
+    const handbook = await readFile(new URL('../../docs/troubleshooting.md', import.meta.url), 'utf8');
+    const table = handbook.slice(handbook.indexOf('## From symptom to fix'), handbook.indexOf('## What `doctor` checks'));
+    const phrases = [...table.matchAll(/(?<![*\w])\*([^*|]+)\*(?!\*)/g)].map((m) => m[1]).filter((p) => !/^[A-Z]+$/.test(p));
+    assert.ok(phrases.length > 30, `${phrases.length}`);
+    const pattern = (phrase) => new RegExp(phrase.split('…').map((p) => p.trim().replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')).join('[^]*'), 'i');
+    const missing = phrases.filter((p) => !said.some((s) => pattern(p).test(s)));
+    assert.deepEqual(missing, []);
   });
 });
