@@ -213,6 +213,7 @@ static const struct field bot_fields[] = {
     COUNT("OUTBOX", "outbox", "pending", false),
     COUNT("SENT", "outbox", "sent", false),
     COUNT("RETRIES", "outbox", "retries", false),
+    COUNT("OVERDUE", "outbox", "overdue", true),
     COUNT("UNSENT", "outbox", "failed", true),
 };
 

@@ -17,13 +17,15 @@ static bool wants(const struct gw_bot *bot, const char *channel_id, const char *
 }
 
 /* What was given to us is not in the journal: have the session give it again. */
-static void start_again(struct gw_bot *bot)
+static void start_again(struct gw_bot *bot, const char *why)
 {
     if (bot->broken)
         return;
     bot->broken = true;
-    mw_log_error("events could not be recorded, connecting again to fetch them",
-                 MW_F_STR("bot", bot->name));
+    mw_log(bot->unrecorded ? MW_LOG_DEBUG : MW_LOG_ERROR,
+           "events could not be recorded, connecting again to fetch them",
+           MW_F_STR("bot", bot->name), MW_F_STR("reason", why));
+    bot->unrecorded = true;
     mw_timer_start(bot->timer, RESTART_MS);
 }
 
@@ -33,9 +35,10 @@ static void on_committed(const struct mw_tx_result *r, void *userdata)
 
     bot->commits--;
     if (r->error) {
-        mw_log_error("the store refused a transaction", MW_F_STR("bot", bot->name),
-                     MW_F_STR("reason", r->message));
-        start_again(bot);
+        start_again(bot, r->message);
+    } else if (bot->unrecorded) {
+        bot->unrecorded = false;
+        mw_log_info("events are recorded again", MW_F_STR("bot", bot->name));
     }
     gw_dispatch_journaled(bot->dispatch);
     gw_reap_later(bot->gw);
@@ -58,7 +61,7 @@ static void added(struct gw_bot *bot, int rc)
         return;
     mw_tx_free(bot->tx);
     bot->tx = NULL;
-    start_again(bot);
+    start_again(bot, "out of memory");
 }
 
 void gw_bot_flush(struct gw_bot *bot)
@@ -196,10 +199,11 @@ static void on_names(void *userdata)
         for (size_t i = 0; i < bot->names.n; i++) {
             const struct gw_name *n = &bot->names.items[i];
 
-            if (n->state != GW_NAME_OK)
+            if (n->state != GW_NAME_OK && !bot->names_said)
                 mw_log_warning("a name in the config does not work", MW_F_STR("bot", bot->name),
                                MW_F_STR("name", n->given), MW_F_STR("reason", n->problem));
         }
+        bot->names_said = true;
         bot->waits_for_names = false;
         gw_bot_unpause(bot);
     }
@@ -319,8 +323,10 @@ static int open_session(struct gw_bot *bot, struct mw_error *err)
 
 static void connect_failed(struct gw_bot *bot, struct mw_error *err)
 {
-    mw_log_error("the bot could not be started", MW_F_STR("bot", bot->name),
-                 MW_F_STR("reason", mw_error_text(err)));
+    /* It is tried again: say it when it is news. */
+    mw_log(mw_streq(bot->reason, mw_error_text(err)) ? MW_LOG_DEBUG : MW_LOG_ERROR,
+           "the bot could not be started", MW_F_STR("bot", bot->name),
+           MW_F_STR("reason", mw_error_text(err)));
     (void)!mw_str_set(&bot->reason, mw_error_text(err));
     if (err->code == -ENOMEM || err->code == -EIO)
         mw_timer_start(bot->timer, RESTART_MS * 5);
@@ -343,7 +349,7 @@ void gw_bot_connect(struct gw_bot *bot)
     if (bot->gw->stopping || bot->removed || !bot->configured)
         return;
     gw_bot_disconnect(bot);
-    if (c->tls.insecure)
+    if (c->tls.insecure && !bot->names_said)
         mw_log_warning("the server's certificate is not checked (tls.insecure)",
                        MW_F_STR("bot", bot->name));
     if (gw_budget(bot->gw, c->endpoint, &p.budget, &err) ||
@@ -411,6 +417,7 @@ void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config)
     mw_map_clear(&bot->route.allowed);
     mw_map_clear(&bot->channels);
     bot->config = config;
+    bot->names_said = false;
     bot->route.handler = config->handler;
     bot->route.mention_only = config->mention_only;
     bot->route.thread_replies = config->thread_replies;

@@ -36,6 +36,7 @@ struct gw_bot_config {
     struct mw_tls_params tls;
     char *proxy;
     int64_t timeout_ms;
+    int64_t report_after_ms; /* a message that waits for longer is reported */
 };
 
 enum gw_output { GW_OUTPUT_MARKDOWN, GW_OUTPUT_JSON };

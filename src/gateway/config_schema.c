@@ -288,6 +288,15 @@ static const struct gw_key bot_keys[] = {
      .max = 600000,
      .doc = "Time limit of one request to the server.",
      .example = "60s"},
+    {.name = "report_after",
+     .type = GW_KEY_DURATION,
+     .offset = offsetof(struct gw_bot_config, report_after_ms),
+     .fallback = "24h",
+     .min = 1000,
+     .max = (int64_t)365 * 86400000,
+     .doc = "A message that could not be sent for so long is reported: in the log once, in "
+            "`status` and in the metrics as long as it lasts. It is tried on.",
+     .example = "1h"},
 };
 
 static const struct gw_section bot_section = {

@@ -184,6 +184,7 @@ void gw_stop(struct gw *gw, int64_t drain_ms, void (*done)(void *userdata), void
         gw->stop_userdata = userdata;
         mw_timer_stop(gw->start_timer);
         mw_timer_stop(gw->sync_timer);
+        mw_timer_stop(gw->watch_timer);
         for (size_t i = 0; i < gw->n_bots; i++) {
             gw_bot_store_synced(gw->bots[i]);
             gw_bot_close_session(gw->bots[i]);
@@ -224,6 +225,11 @@ static void on_sync(void *userdata)
     mw_timer_start(gw->sync_timer, SYNC_MS);
 }
 
+static void on_watch(void *userdata)
+{
+    gw_watch(userdata);
+}
+
 static void on_consumer_timer(void *userdata)
 {
     gw_consumers_commit(userdata);
@@ -255,6 +261,7 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
     if (!gw->flush || mw_timer_new(loop, on_start, gw, &gw->start_timer) ||
         mw_timer_new(loop, on_reap, gw, &gw->reap_timer) ||
         mw_timer_new(loop, on_sync, gw, &gw->sync_timer) ||
+        mw_timer_new(loop, on_watch, gw, &gw->watch_timer) ||
         mw_timer_new(loop, on_stop_timer, gw, &gw->stop_timer) ||
         mw_timer_new(loop, on_consumer_timer, gw, &gw->consumer_timer))
         rc = mw_error_set(err, -ENOMEM, "out of memory");
@@ -271,6 +278,7 @@ int gw_new(uv_loop_t *loop, struct gw_config *config, const struct gw_handler_ty
         return rc;
     }
     mw_timer_start(gw->sync_timer, SYNC_MS);
+    gw_watch(gw);
     *ret = gw;
     return 0;
 }
@@ -308,6 +316,7 @@ void gw_free(struct gw *gw)
     mw_timer_free(gw->start_timer);
     mw_timer_free(gw->reap_timer);
     mw_timer_free(gw->sync_timer);
+    mw_timer_free(gw->watch_timer);
     mw_timer_free(gw->stop_timer);
     mw_timer_free(gw->consumer_timer);
     flush_free(gw->flush);

@@ -75,6 +75,9 @@ struct gw_bot {
 
     struct mw_tx *tx; /* events of this round of the loop */
     unsigned commits; /* under way */
+    int64_t overdue;  /* messages, as far as was said */
+    bool unrecorded;  /* events could not be recorded: was said */
+    bool names_said;  /* what is wrong with names and TLS options of this config was said */
     bool broken;      /* events could not be recorded: the session starts again */
     struct mw_timer *timer;
     struct gw_sender *sender;
@@ -113,6 +116,9 @@ struct gw {
     struct gw_pending_send *sends;
     unsigned n_sends;
 
+    struct mw_timer *watch_timer;
+    bool background_trouble, prune_held; /* was said */
+
     bool stopping, stopped;
     struct mw_timer *stop_timer;
     void (*stop_done)(void *userdata);
@@ -147,6 +153,16 @@ void gw_state_deinit(struct gw *gw);
 
 /* ---- reload.c ---- */
 int gw_apply_config(struct gw *gw, struct gw_config *config, struct mw_error *err);
+
+/* ---- watch.c ---- */
+struct gw_overdue {
+    int64_t count;     /* messages that wait for longer than report_after */
+    int64_t oldest_at; /* 0 = none */
+};
+/* Returns 0 or a negative errno. */
+int gw_overdue(struct gw *gw, const struct gw_bot *bot, struct gw_overdue *ret);
+/* Reports what changed, and starts the timer for the next look. */
+void gw_watch(struct gw *gw);
 
 /* ---- budgets.c ---- */
 struct mm_budget;

@@ -90,6 +90,7 @@ static cJSON *outbox_json(struct gw *gw, const struct gw_bot *bot)
     };
     MW_AUTOJSON *o = cJSON_CreateObject();
     struct gw_sender_stats st = {0};
+    struct gw_overdue overdue = {0};
 
     for (size_t i = 0; o && i < MW_ARRAY_LEN(counts); i++) {
         int64_t n = 0;
@@ -103,6 +104,9 @@ static cJSON *outbox_json(struct gw *gw, const struct gw_bot *bot)
     gw_sender_get_stats(bot->sender, &st);
     if (mw_json_add_i64(o, "sent", st.sent) | mw_json_add_i64(o, "found", st.found) |
         mw_json_add_i64(o, "retries", st.retries))
+        return NULL;
+    if (gw_overdue(gw, bot, &overdue) < 0 || mw_json_add_i64(o, "overdue", overdue.count) ||
+        (overdue.count && mw_json_add_i64(o, "overdue_since", overdue.oldest_at)))
         return NULL;
     if (st.last_error && mw_json_add_str(o, "waiting_for", st.last_error))
         return NULL;

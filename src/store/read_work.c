@@ -359,3 +359,24 @@ int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_st
                                       .open = OUTBOX_OPEN},
                  ret);
 }
+
+int mw_store_outbox_overdue(struct mw_store *s, const char *bot, int64_t before, int64_t *ret,
+                            int64_t *ret_oldest)
+{
+    struct mw_query q;
+    int r = mw_query_begin(&q, &s->reader,
+                           "SELECT count(*), coalesce(min(created_at), 0) FROM outbox"
+                           " WHERE state IN (1, 2)" OUTBOX_OPEN
+                           " AND bot = :bot AND created_at < :before",
+                           NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":bot", bot);
+    mw_query_int(&q, ":before", before);
+    if (mw_query_next(&q)) {
+        *ret = sqlite3_column_int64(q.st, 0);
+        *ret_oldest = sqlite3_column_int64(q.st, 1);
+    }
+    return mw_query_end(&q, NULL);
+}

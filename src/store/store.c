@@ -336,7 +336,9 @@ void mw_store_get_stats(const struct mw_store *s, struct mw_store_stats *ret)
         .pruned_events = s->seen.chores.pruned_events,
         .pruned_work = s->seen.chores.pruned_work,
         .prune_held = s->seen.chores.held,
-        .background_trouble = s->seen.chores.trouble[0] ? s->seen.chores.trouble : NULL,
+        .background_trouble = s->seen.chores.trouble[0]       ? s->seen.chores.trouble
+                              : s->seen.checkpoint_trouble[0] ? s->seen.checkpoint_trouble
+                                                              : NULL,
     };
 }
 

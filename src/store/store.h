@@ -278,6 +278,10 @@ int mw_store_outbox_row(struct mw_store *s, int64_t id, mw_outbox_row_cb cb, voi
 /* The row that has this key; returns 1 when there is none. */
 int mw_store_outbox_key(struct mw_store *s, const char *bot, const char *key, mw_outbox_row_cb cb,
                         void *userdata);
+/* How many of a bot's rows that wait or are under way were made before this time; *ret_oldest =
+ * when the oldest was, 0 = there is none. */
+int mw_store_outbox_overdue(struct mw_store *s, const char *bot, int64_t before, int64_t *ret,
+                            int64_t *ret_oldest);
 /* Cheap for every state but sent and dropped; see mw_store_task_count. */
 int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_state state,
                           int64_t *ret);

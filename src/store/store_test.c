@@ -364,6 +364,16 @@ static void outbox_by_hand(void **state)
     assert_int_equal(test_commit(f, tx), 0);
     assert_string_equal(outbox(f, "b1", 0), "2/b1/k2/post/r1/c1/{}/0/1/0/0/0// "
                                             "3/b1/k1/post/r1/c1/{}/0/2/0/0/15//no ");
+    {
+        int64_t n = -1, oldest = -1;
+
+        assert_int_equal(mw_store_outbox_overdue(f->store, "b1", INT64_MAX, &n, &oldest), 0);
+        assert_int_equal(n, 2);
+        assert_true(oldest > 0);
+        assert_int_equal(mw_store_outbox_overdue(f->store, "b1", oldest, &n, &oldest), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(oldest, 0);
+    }
     /* The number is used up. */
     o.key = "k3";
     tx = test_tx(f);

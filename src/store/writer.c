@@ -23,13 +23,34 @@ static int on_wal(void *userdata, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* Failures are of no consequence here: the next commit meets them and reports them. */
+/* Nothing is lost by a failure, but the WAL grows: it is told, and tried again. */
+static void tell_checkpoint(struct mw_writer *w, int code)
+{
+    bool bad = code != SQLITE_OK && code != SQLITE_BUSY; /* busy: a reader, or nothing to do */
+
+    uv_mutex_lock(&w->mutex);
+    if (bad)
+        snprintf(w->checkpoint_trouble, sizeof(w->checkpoint_trouble),
+                 "the write-ahead log cannot be brought into the database: %s",
+                 mw_db_reason(w->apply.db, code));
+    else
+        w->checkpoint_trouble[0] = '\0';
+    uv_mutex_unlock(&w->mutex);
+    w->checkpoint_failed = bad;
+}
+
 static void checkpoint(struct mw_writer *w, bool idle)
 {
+    int code;
+
     if (!w->checkpoint_due || (!idle && w->wal_pages < w->checkpoint_at))
         return;
     w->checkpoint_due = false;
-    sqlite3_wal_checkpoint_v2(w->apply.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    code = sqlite3_wal_checkpoint_v2(w->apply.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code != SQLITE_OK || w->checkpoint_failed) {
+        tell_checkpoint(w, code);
+        uv_async_send(w->wake_loop);
+    }
     /* When a reader kept it from ending, wait for as many pages again. */
     w->checkpoint_at = w->wal_pages + CHECKPOINT_PAGES;
 }
@@ -267,6 +288,7 @@ void mw_writer_collect(struct mw_writer *w, struct mw_writer_report *ret)
     ret->events = w->events;
     ret->duplicates = w->duplicates;
     ret->chores = w->chores_done;
+    snprintf(ret->checkpoint_trouble, sizeof(ret->checkpoint_trouble), "%s", w->checkpoint_trouble);
     uv_mutex_unlock(&w->mutex);
 }
 

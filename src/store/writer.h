@@ -24,6 +24,7 @@ struct mw_writer {
     int wal_pages;
     int checkpoint_at;   /* that many */
     bool checkpoint_due; /* something was written since the last one */
+    bool checkpoint_failed;
     uv_thread_t thread;
     uv_async_t *wake_loop;
 
@@ -38,6 +39,7 @@ struct mw_writer {
     char reason[256];
     int64_t last_event_id, commits, events, duplicates;
     struct mw_chores_report chores_done;
+    char checkpoint_trouble[256]; /* "" = none */
 };
 
 /* Takes over db, also on failure. path must outlive the writer. wake_loop is sent whenever
@@ -56,6 +58,7 @@ struct mw_writer_report {
     int64_t last_event_id; /* committed, as are the next three, since the start */
     int64_t commits, events, duplicates;
     struct mw_chores_report chores;
+    char checkpoint_trouble[256];
 };
 void mw_writer_collect(struct mw_writer *w, struct mw_writer_report *ret);
 

@@ -168,4 +168,27 @@ describe('the outbox', () => {
     await ann.hearsAnswer(bot, await ann.post(world.channel, 'marker'));
     assert.ok(!ann.events.items.some((e) => e.data?.post?.message === `text of ${behind}`));
   });
+
+  test('what waits for longer than report_after is said once, shown while it lasts, and sent in the end', sandboxOnly, async (t) => {
+    const daemon = await Daemon.start({ bots: [botConfig(world, bot, { report_after: '1s' })] });
+    t.after(() => daemon.close());
+    t.after(() => server.control('/rules/clear', {}));
+    await server.control('/rules', { action: 'fail', method: 'POST', path: '/api/v4/posts', status: 502, count: -1 });
+    const sent = daemon.cli('send', '--channel', world.channel.id, '--text', 'late', '--wait', '60s');
+    const said = 'messages could not be sent for longer than report_after';
+    const entry = await daemon.logged(said);
+    assert.equal(entry.bot, 'helper');
+    assert.equal(entry.messages, 1);
+    assert.match(entry.reason, /502/);
+    const { outbox } = (await list(daemon, 'status')).bots[0];
+    assert.equal(outbox.overdue, 1);
+    assert.equal(outbox.overdue_since, entry.oldest_at);
+    await server.control('/rules/clear', {});
+    const [row] = await list(daemon, 'outbox');
+    await list(daemon, 'outbox', 'retry', row.key);
+    assert.equal((await sent).code, 0);
+    await daemon.logged('no message is overdue any more');
+    assert.equal(daemon.program.text.stderr.split('\n').filter((l) => l.includes(said)).length, 1);
+    await ann.hears((p) => p.message === 'late');
+  });
 });
