@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "gateway/outbox_internal.h"
+#include "mattermost/page.h"
 #include "mattermost/transfer.h"
 
 /* The server's clock is known to a second; a key is looked for from so long before the first try.
@@ -289,13 +290,30 @@ static bool seek_journal(struct gw_row *r, struct seek *k)
 
 static void look_page(struct gw_row *r);
 
+/* Newest first, until the time of the first try is reached. */
+static void take_page(struct gw_row *r, const struct mm_page *page)
+{
+    const char *user_id = mm_client_user_id(r->lane->s->client);
+
+    for (size_t i = 0; i < page->n; i++) {
+        if (gw_effect_is_post(page->posts[i].json, user_id, r->key)) {
+            end_sent(r, page->posts[i].id, true);
+            return;
+        }
+    }
+    if (page->listed < LOOK_PAGE || (page->n && page->posts[0].create_at < r->look_since)) {
+        send_row(r);
+        return;
+    }
+    mm_page_anchor_back(page, r->look_anchor, &r->look_page);
+    look_page(r);
+}
+
 static void take_look(struct gw_row *r, const struct mm_result *res)
 {
-    struct gw_sender *s = r->lane->s;
-    enum verdict v = judge(res, r->kind);
-    const char *user_id = s->client ? mm_client_user_id(s->client) : "";
-    const cJSON *order, *posts, *id;
-    bool reached = false;
+    enum verdict v = r->lane->s->client ? judge(res, r->kind) : CANCELED;
+    struct mm_page page;
+    int k;
 
     if (v == CANCELED) {
         leave(r);
@@ -305,29 +323,14 @@ static void take_look(struct gw_row *r, const struct mm_result *res)
         send_row(r); /* a channel that cannot be read will say no to the post, too */
         return;
     }
-    order = mw_json_arr(res->body, "order");
-    posts = mw_json_obj(res->body, "posts");
-    if (v != DONE || !order) {
+    k = v == DONE ? mm_page_read(res->body, &page) : -EINVAL;
+    if (k < 0) {
         postpone(r, res, v == DONE ? UNSURE : v);
         record(r);
         return;
     }
-    cJSON_ArrayForEach(id, order)
-    {
-        const cJSON *post = cJSON_IsString(id) ? mw_json_obj(posts, id->valuestring) : NULL;
-
-        if (gw_effect_is_post(post, user_id, r->key)) {
-            end_sent(r, id->valuestring, true);
-            return;
-        }
-        reached |= mw_json_i64(post, "create_at", INT64_MAX) < r->look_since;
-    }
-    if (reached || cJSON_GetArraySize(order) < LOOK_PAGE) {
-        send_row(r);
-        return;
-    }
-    r->look_page++;
-    look_page(r);
+    take_page(r, &page);
+    mm_page_deinit(&page);
 }
 
 static void on_looked(struct mm_result *res, void *userdata)
@@ -340,13 +343,14 @@ static void on_looked(struct mm_result *res, void *userdata)
         progress(s);
 }
 
-/* Newest first, until the time of the first try is reached; posts that come meanwhile only push the
- * pages on, so nothing is skipped. */
+/* Pages are counted from a post, not from the newest: whatever comes or goes meanwhile moves
+ * nothing across their borders. */
 static void look_page(struct gw_row *r)
 {
     struct gw_sender *s = r->lane->s;
-    MW_AUTOFREE char *path = mw_asprintf("/channels/%s/posts?page=%d&per_page=%d", r->channel_id,
-                                         r->look_page, LOOK_PAGE);
+    MW_AUTOFREE char *path =
+        mw_asprintf("/channels/%s/posts?page=%u&per_page=%d%s%s", r->channel_id, r->look_page,
+                    LOOK_PAGE, r->look_anchor[0] ? "&before=" : "", r->look_anchor);
 
     if (!s->client || !path || mm_call(s->client, "GET", path, NULL, on_looked, r)) {
         leave(r);
@@ -360,6 +364,7 @@ static void look(struct gw_row *r)
 
     r->look_since = MW_MAX(r->first_tried_at - LOOK_MARGIN_MS, 1);
     r->look_page = 0;
+    r->look_anchor[0] = '\0';
     if (seek_journal(r, &k))
         end_sent(r, k.post_id, true);
     else

@@ -3,6 +3,7 @@
 #define MW_GATEWAY_OUTBOX_INTERNAL_H
 
 #include "base/backoff.h"
+#include "base/id.h"
 #include "base/map.h"
 #include "gateway/effect.h"
 #include "gateway/outbox.h"
@@ -29,7 +30,8 @@ struct gw_row {
     bool unsure;            /* the server may have it: look before sending */
     char *result_id, *error;
     struct mw_backoff backoff;
-    int look_page;
+    unsigned look_page;           /* behind the anchor */
+    char look_anchor[MW_ID_SIZE]; /* a post; "" = the newest */
     int64_t look_since;
     int upload_fd;
 };

@@ -249,35 +249,60 @@ static void restart_not_there(void **state)
     stop_sender(&o);
 }
 
-/* The post is behind a page of others. */
-static void restart_there(void **state)
+/* 250 posts of others, one of them ours. */
+static void fill(struct server *s, int ours, const char *key)
 {
-    struct server *s = *state;
+    int64_t now = mw_clock_now();
+
+    for (int i = 0; i < 250; i++) {
+        cJSON *post = cJSON_CreateObject(), *props = cJSON_CreateObject();
+        MW_AUTOFREE char *id = mw_asprintf("p%025d", i);
+
+        mw_json_add_str(post, "id", id);
+        mw_json_add_str(post, "user_id", i == ours ? BOT_ID : "somebody");
+        /* The same key by somebody else is not ours. */
+        mw_json_add_str(props, GW_KEY_PROP, i == ours || i == 200 ? key : "other");
+        mw_json_add(post, "props", props);
+        mw_json_add_i64(post, "create_at", now + i);
+        cJSON_AddItemToArray(s->posts, post);
+    }
+}
+
+static void finds(struct server *s, const char *post_id)
+{
     struct outcome o = {.wanted = 1};
     struct gw_sender_stats st;
 
-    leave_row(s, "k1");
-    for (int i = 0; i < 250; i++) {
-        cJSON *post = cJSON_CreateObject(), *props = cJSON_CreateObject();
-        MW_AUTOFREE char *id = mw_asprintf("p%d", i);
-
-        mw_json_add_str(post, "id", id);
-        mw_json_add_str(post, "user_id", i == 7 ? BOT_ID : "somebody");
-        /* The same key by somebody else is not ours. */
-        mw_json_add_str(props, GW_KEY_PROP, i == 7 || i == 200 ? "k1" : "other");
-        mw_json_add(post, "props", props);
-        mw_json_add_i64(post, "create_at", mw_clock_now());
-        cJSON_AddItemToArray(s->posts, post);
-    }
     start_sender(s, &o);
     server_wait(s, &o.done);
     finish_sender(s, &o);
     assert_int_equal(s->looks, 2);
     assert_int_equal(s->tries, 0);
-    assert_string_equal(o.post_id, "p7");
+    assert_string_equal(o.post_id, post_id);
     gw_sender_get_stats(o.sender, &st);
     assert_int_equal(st.found, 1);
     stop_sender(&o);
+}
+
+/* The post is behind a page of others. */
+static void restart_there(void **state)
+{
+    struct server *s = *state;
+
+    leave_row(s, "k1");
+    fill(s, 7, "k1");
+    finds(s, "p0000000000000000000000007");
+}
+
+/* It is the first one behind the page, and of the page some are deleted. */
+static void restart_there_while_others_go(void **state)
+{
+    struct server *s = *state;
+
+    leave_row(s, "k1");
+    fill(s, 49, "k1");
+    s->remove_after_look = 3;
+    finds(s, "p0000000000000000000000049");
 }
 
 static void restart_seen_in_journal(void **state)
@@ -443,6 +468,7 @@ int main(void)
         TEST(waits_for_a_server_that_is_away),
         TEST(restart_not_there),
         TEST(restart_there),
+        TEST(restart_there_while_others_go),
         TEST(restart_seen_in_journal),
         TEST(other_kinds),
         TEST(uploads_first),

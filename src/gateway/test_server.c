@@ -87,11 +87,18 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
 {
     cJSON *list = cJSON_CreateObject(), *order = cJSON_CreateArray(), *posts = cJSON_CreateObject();
     const char *page_text = mw_httpd_query(req, "page"),
-               *size_text = mw_httpd_query(req, "per_page");
+               *size_text = mw_httpd_query(req, "per_page"),
+               *before = mw_httpd_query(req, "before");
     int size = (int)strtol(size_text, NULL, 10), first = (int)strtol(page_text, NULL, 10) * size,
         n = cJSON_GetArraySize(s->posts);
 
     s->looks++;
+    for (int i = 0; before && i < n; i++) {
+        if (mw_streq(mw_json_str(cJSON_GetArrayItem(s->posts, n - 1 - i), "id"), before)) {
+            first += i + 1;
+            break;
+        }
+    }
     for (int i = first; i < first + size && i < n; i++) {
         const cJSON *post = cJSON_GetArrayItem(s->posts, n - 1 - i);
         const char *id = mw_json_str(post, "id");
@@ -102,6 +109,8 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
     mw_json_add(list, "order", order);
     mw_json_add(list, "posts", posts);
     respond_json(req, 200, list);
+    for (; s->remove_after_look; s->remove_after_look--)
+        cJSON_DeleteItemFromArray(s->posts, --n);
 }
 
 static void answer_user(struct mw_httpd_request *req, const char *id, const char *name)

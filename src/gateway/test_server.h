@@ -26,6 +26,7 @@ struct server {
      * x cut the connection              5 answer 503           6 accept, then answer 500
      * r 400 of the server   f 403 of the server   p 403 of a proxy   u 401   l 429 */
     const char *script;
+    int remove_after_look; /* so many of the newest posts go once they were listed */
     int tries, looks, uploads, calls;
     char last_method[16], last_path[256];
     cJSON *last_body;
