@@ -32,10 +32,15 @@ static int print_channels(const struct cli *cli, const cJSON *channels)
         return -ENOMEM;
     cJSON_ArrayForEach(item, channels)
     {
+        /* The name of a group message is a hash that tells nobody anything. */
+        bool group = strcmp(mw_json_str_or(item, "type", ""), "group") == 0;
         const char *cells[] = {
-            mw_json_str(item, "name"), mw_json_str_or(item, "team", "-"),
-            mw_json_str(item, "type"), mw_json_bool(item, "member") ? "yes" : "no",
-            mw_json_str(item, "id"),   mw_json_str(item, "display_name"),
+            group ? "-" : mw_json_str(item, "name"),
+            mw_json_str_or(item, "team", "-"),
+            mw_json_str(item, "type"),
+            mw_json_bool(item, "member") ? "yes" : "no",
+            mw_json_str(item, "id"),
+            mw_json_str(item, "display_name"),
         };
 
         if (cli_table_add(t, cells, NULL) < 0)
