@@ -491,3 +491,8 @@ const char *gw_bot_name(const struct gw_bot *bot)
 {
     return bot->name;
 }
+
+const char *gw_bot_user_name(const struct gw_bot *bot)
+{
+    return bot->client ? mm_client_user_name(bot->client) : "";
+}

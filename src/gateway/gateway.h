@@ -58,6 +58,8 @@ typedef void (*gw_cb)(struct gw_reply *reply, void *userdata);
 struct gw_bot;
 struct gw_bot *gw_find_bot(struct gw *gw, const char *name, struct mw_error *err);
 const char *gw_bot_name(const struct gw_bot *bot);
+/* Its user on the server, without @; "" = not known yet. */
+const char *gw_bot_user_name(const struct gw_bot *bot);
 
 /* New trees, NULL when memory ran out. */
 cJSON *gw_bots_json(struct gw *gw); /* array: name, endpoint, user, state, reason, channels, ... */

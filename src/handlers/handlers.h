@@ -15,6 +15,8 @@ const char *gw_command_variable(size_t i);
 /* Type `process`: a program that runs on. */
 extern const struct gw_handler_type gw_process_handler;
 
+/* Type `chat`: any OpenAI-compatible server. */
+extern const struct gw_handler_type gw_chat_handler;
 /* Type `http`: one POST for each event, the answer in the body. */
 extern const struct gw_handler_type gw_http_handler;
 
