@@ -184,7 +184,7 @@ int gw_chat_tools_start(const struct gw_chat_tools_params *params, cJSON *messag
     struct gw_env env = {0};
 
     if (!t || mw_timer_new(params->host->loop, finish, t, &t->timer) ||
-        gw_env_make(&env, c, params->turn->ev)) {
+        gw_env_make(&env, c, params->turn)) {
         gw_env_deinit(&env);
         if (t)
             mw_timer_free(t->timer);
