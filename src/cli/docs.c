@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "gateway/metrics.h"
 #include "rpc/rpc.h"
 
 static const struct page {
@@ -13,6 +14,7 @@ static const struct page {
     {NULL, "commands", docs_commands},
     {NULL, "config", docs_config},
     {NULL, "events", docs_events},
+    {NULL, "metrics", gw_metrics_document},
     {NULL, "rpc", rpc_write_markdown},
     {"man", "matterwire.1", docs_man_matterwire},
     {"man", "matterwired.8", docs_man_matterwired},

@@ -1,4 +1,5 @@
-/* `events` and `outbox`: what waits, what was given up, and what a person does about it. */
+/* `events` and `outbox`: what waits, what was given up, and what a person does about it; `metrics`.
+ */
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -273,6 +274,19 @@ static int run_outbox(struct cli *cli, const void *options, int argc, char **arg
     return run(cli, &outbox, options, argc, argv);
 }
 
+static int run_metrics(struct cli *cli, const void *options, int argc, char **argv)
+{
+    MW_AUTOJSON *result = NULL;
+    int r = cli_call_once(cli, "metrics", NULL, &result);
+
+    if (r)
+        return r;
+    if (cli->options.json)
+        return cli_print_json(cli, take_ptr(result));
+    fputs(mw_json_str_or(result, "text", ""), stdout);
+    return cli_flush(CLI_DONE);
+}
+
 /* ---- The table ---- */
 
 #define OPTION(name, letter, type, arg, help, member, ...)                                         \
@@ -335,5 +349,12 @@ static const struct cli_verb verbs[] = {
      .initial = &initial,
      .size = sizeof(struct work_options),
      .run = run_outbox},
+    {.name = "metrics",
+     .summary = "print the metrics, as OpenMetrics text",
+     .doc = "Prints what the daemon counts, as OpenMetrics text for Prometheus and others; what it "
+            "cannot do at the moment is among it. With --json the text is in an object. Each is "
+            "described in docs/metrics.md.",
+     .examples = "  matterwire metrics | grep failed\n",
+     .run = run_metrics},
 };
 const struct cli_verb_table cli_verbs_work = CLI_VERB_TABLE(verbs);

@@ -1,5 +1,6 @@
-/* The methods about work that waits or was given up. */
+/* The methods about work that waits or was given up, and the metrics. */
 #include "base/str.h"
+#include "gateway/metrics.h"
 #include "gateway/work.h"
 #include "rpc/internal.h"
 
@@ -75,6 +76,21 @@ static void run_outbox_retry(struct rpc_call *call, const cJSON *params)
 static void run_outbox_drop(struct rpc_call *call, const cJSON *params)
 {
     by_hand(call, params, GW_WORK_OUTBOX, GW_DROP);
+}
+
+static void run_metrics(struct rpc_call *call, const cJSON *params)
+{
+    MW_AUTOJSON *status = gw_status_json(rpc_call_gw(call));
+    MW_AUTOJSON *result = cJSON_CreateObject();
+    MW_AUTOBUF text = {0};
+
+    mw_buf_init(&text, 0);
+    if (!status || !result || gw_metrics_write(status, &text) ||
+        mw_json_add_str(result, "text", mw_buf_str(&text))) {
+        rpc_call_error(call, GW_INTERNAL, "there is no memory left", NULL);
+        return;
+    }
+    rpc_call_json(call, take_ptr(result));
 }
 
 /* ---- The table ---- */
@@ -175,5 +191,9 @@ static const struct rpc_method methods[] = {
      RPC_PARAMS(outbox_ids_params),
      .result = BY_HAND_RESULT,
      .run = run_outbox_drop},
+    {.name = "metrics",
+     .doc = "Gives the metrics (docs/metrics.md) as OpenMetrics text.",
+     .result = "An object: `text`.",
+     .run = run_metrics},
 };
 const struct rpc_method_table rpc_methods_work = RPC_METHOD_TABLE(methods);

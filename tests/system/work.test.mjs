@@ -57,6 +57,7 @@ describe('a poisoned event', () => {
     assert.match(dead.error, /cannot digest it/);
     assert.ok(Math.abs(Date.now() - dead.updated_at) < 600_000);
     const id = String(dead.id);
+    assert.match((await daemon.cli('metrics')).stdout, /^matterwire_tasks\{bot="helper",state="failed"\} 1$/m);
 
     // Names that are unknown change nothing at all.
     const unknown = await daemon.cli('events', 'drop', id, '999999999');
