@@ -137,11 +137,9 @@ static int start_job(struct job *job, const struct gw_env *env, struct mw_error 
         mw_error_prefix(err, "the arguments are no JSON object");
         return rc;
     }
-    argv = calloc(tool->command.n + 1, sizeof(*argv));
+    argv = gw_argv(&tool->command);
     if (!argv)
         return mw_error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < tool->command.n; i++)
-        argv[i] = tool->command.items[i];
     const struct mw_process_params params = {
         .argv = argv,
         .env = (const char *const *)env->items,

@@ -94,3 +94,10 @@ export async function run(file, args, options = {}) {
     },
   };
 }
+
+// Starts a server of examples/ for the test `t`; the address that it prints.
+export async function example(t, name, env = {}) {
+  const program = new Program(path.join(root, 'examples', name), [], { env });
+  t.after(() => program.stop('SIGTERM'));
+  return (await program.line((l) => l.startsWith('ready '), 'its address')).slice('ready '.length);
+}

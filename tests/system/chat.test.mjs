@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { example } from '../lib/program.mjs';
 import { Model, calls, done, finish, lastOf, says, text, usage } from '../lib/model.mjs';
 import { Server, World } from '../lib/server.mjs';
 
@@ -230,6 +231,17 @@ test('ten conversations side by side, two messages of one thread in order', asyn
   assert.equal(most, 10);
   const asked = model.requests.items.map(lastOf);
   assert.ok(asked.findIndex((x) => x.endsWith('question 0')) < asked.findIndex((x) => x.endsWith('one more')));
+});
+
+test('the example of the handbook', async (t) => {
+  const url = await example(t, 'chat-model.py');
+  const tools = [{ name: 'uptime', description: 'How long', command: ['sh', '-c', 'echo up for ever'] }];
+  await daemonFor(t, { url: `${url}/v1` }, { tools });
+  const name = ann.user.username;
+  const post = await ann.post(world.channel, 'hello you');
+  assert.equal((await ann.hearsAnswer(bot, post)).message, `You said: ${name}: hello you`);
+  await ann.post(world.channel, 'uptime please', { root_id: post.id });
+  await ann.hears((p) => p.root_id === post.id && p.message === 'The tool says: up for ever');
 });
 
 test('kill -9 amid a turn: exactly one answer', async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { example } from '../lib/program.mjs';
 import { Server, World } from '../lib/server.mjs';
 import { Web } from '../lib/web.mjs';
 
@@ -144,6 +145,17 @@ describe('what comes back', () => {
     const [one, two] = web.requests.items;
     assert.equal(one.headers['idempotency-key'], two.headers['idempotency-key']);
   });
+});
+
+test('the example of the handbook', async (t) => {
+  const service = await example(t, 'http-service.py', { DESK_SECRET: 'tooth' });
+  const daemon = await daemonFor(t, { url: service }, { secret: 'tooth' });
+  const post = await ann.post(world.channel, 'three small words');
+  assert.equal((await ann.hearsAnswer(bot, post)).message, `**${ann.user.username}** wrote 3 words in \`${world.channel.name}\`.`);
+  await ann.post(world.channel, 'be quiet');
+  await daemon.logged('the handler had no answer');
+  const stranger = await fetch(service, { method: 'POST', headers: { 'Idempotency-Key': 'x' }, body: '{}' });
+  assert.equal(stranger.status, 403);
 });
 
 test('kill -9 while the service works: the event is given again, one answer', async (t) => {
