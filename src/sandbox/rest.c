@@ -484,9 +484,11 @@ static void run_and_check(struct sb_req *q)
 {
     struct mw_httpd_request *http = q->http;
     struct sb_control *control = &q->sv->control;
+    /* An answer frees the request, so that only the first half of this rule leaves it there. */
+    bool twice = q->rule && q->rule->action == SB_RULE_TWICE;
     int r = run(q);
 
-    if (r == 0 && q->repeated) {
+    if (r == 0 && twice && q->repeated) {
         mw_buf_clear(&q->out);
         cJSON_Delete(take_ptr(q->json));
         r = run(q);
