@@ -110,8 +110,10 @@ int mm_json_parse(const char *data, size_t len, cJSON **ret, struct mw_error *er
     MW_AUTOFREE char *copy = NULL;
     int r = mw_json_parse(data, len, ret, NULL);
 
-    if (r == 0 || r == -ENOMEM)
-        return r;
+    if (r == 0)
+        return 0;
+    if (r == -ENOMEM)
+        return mw_error_set(err, r, "out of memory");
     copy = malloc(len + 1);
     if (!copy)
         return mw_error_set(err, -ENOMEM, "out of memory");

@@ -69,7 +69,10 @@ static void read_json(const struct mm_question *q, const struct mw_http_response
             res->outcome = MM_OK;
         } else {
             res->outcome = MM_BAD_ANSWER;
-            if (is_json)
+            if (parsed == -ENOMEM)
+                mw_error_set(&res->err, parsed, "no memory for the answer of the server at %s",
+                             q->endpoint);
+            else if (is_json)
                 mw_error_set(&res->err, -EPROTO, "the server at %s answered %s with %s",
                              q->endpoint, q->path, mw_error_text(&why));
             else
