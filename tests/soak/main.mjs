@@ -49,8 +49,8 @@ const breaks = [
   () => server.control('/sockets', { action: 'drop', user: bot.id }),
   () => server.control('/sockets', { action: 'lose', user: bot.id }),
   () => server.control('/sockets', { action: 'skip', user: bot.id, count: 2 }),
-  () => server.control('/rules', { method: 'POST', path: '/api/v4/posts', skip: 1, action: 'fail', status: 503, retry_after: 1 }),
-  () => server.control('/rules', { method: 'POST', path: '/api/v4/posts', skip: 1, action: 'abort' }),
+  () => server.control('/rules', { method: 'POST', path: '/api/v4/posts', user: bot.id, action: 'fail', status: 503, retry_after: 1 }),
+  () => server.control('/rules', { method: 'POST', path: '/api/v4/posts', user: bot.id, action: 'abort' }),
 ];
 
 // What else happens in a cycle, each with a period of its own.
@@ -160,7 +160,7 @@ if (samples.length > 4) {
     if (what === 'memory' && options['leaks-only']) continue;
     if (growth(what) > limit) problems.push(`${what} grew by ${Math.round(growth(what))} in the second half; ${limit} are allowed`);
   }
-  if (anEvent > MAX_BYTES_AN_EVENT) problems.push(`the store took ${Math.round(anEvent)} bytes an event; ${MAX_BYTES_AN_EVENT} are allowed`);
+  if (last.events > 2000 && anEvent > MAX_BYTES_AN_EVENT) problems.push(`the store took ${Math.round(anEvent)} bytes an event; ${MAX_BYTES_AN_EVENT} are allowed`);
 }
 await daemon.close().catch(() => {});
 await world.close();
