@@ -17,6 +17,10 @@ extern const struct gw_handler_type gw_process_handler;
 
 /* Type `chat`: any OpenAI-compatible server. */
 extern const struct gw_handler_type gw_chat_handler;
+
+/* Type `acp`: an agent of the Agent Client Protocol. */
+extern const struct gw_handler_type gw_acp_handler;
+
 /* Type `http`: one POST for each event, the answer in the body. */
 extern const struct gw_handler_type gw_http_handler;
 
