@@ -1,0 +1,264 @@
+// Agents of the Agent Client Protocol: an agent on the official SDK, well behaved and not.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { within } from '../lib/client.mjs';
+import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { Server, World } from '../lib/server.mjs';
+
+const agentPath = fileURLToPath(new URL('../lib/agent.mjs', import.meta.url));
+let server, world, ann, bob, bot;
+
+before(async () => {
+  server = await Server.open();
+  world = await World.open(server);
+  ({ ann, bob, bot } = world);
+  await Promise.all([ann.listen(), bob.listen()]);
+});
+
+after(async () => {
+  await world?.close();
+  await server?.close();
+});
+
+// A daemon with such an agent. `options` are the agent's, `more` the handler's.
+async function start(t, options = {}, more = {}) {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'matterwire-agent-'));
+  const handler = {
+    type: 'acp', command: [process.execPath, agentPath], approval: 'reject',
+    env: { AGENT_FOLDER: folder, AGENT_OPTIONS: JSON.stringify(options) }, concurrency: 20, ...more,
+  };
+  const daemon = await Daemon.start({ bots: [botConfig(world, bot, { handler: 'agent' })], handlers: { agent: handler } });
+  t.after(async () => {
+    await daemon.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const notes = async () => (await readFile(path.join(folder, 'notes'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
+  // What the agent wrote down, once it did so `n` times.
+  const noted = async (test, n = 1) => {
+    let found = [];
+    const look = async () => {
+      while ((found = (await notes()).filter(test)).length < n) await new Promise((resolve) => setTimeout(resolve, 20));
+      return found;
+    };
+    return within(look(), `the agent to note ${test}`);
+  };
+  return { daemon, folder, notes, noted, touch: (name) => writeFile(path.join(folder, name), '') };
+}
+
+const ask = async (text, more) => {
+  const post = await ann.post(world.channel, text, more);
+  return { post, root: post.root_id || post.id };
+};
+// Everything of the bot's in the thread of `post`.
+const answers = (post) => ann.events.items
+  .filter((e) => e.event === 'posted' && e.data.post.user_id === bot.id && e.data.post.root_id === (post.root_id || post.id))
+  .map((e) => e.data.post.message);
+const says = (post, text, ms) =>
+  ann.hears((p) => p.user_id === bot.id && p.root_id === (post.root_id || post.id) && p.message === text, `'${text}'`, ms);
+async function answered(text, expected, more) {
+  const { post } = await ask(text, more);
+  await says(post, expected);
+  return post;
+}
+
+describe('a turn', () => {
+  test('text in pieces, tools and plans, thoughts unsaid; a second turn in the same session', async (t) => {
+    const { notes, daemon } = await start(t);
+    const first = await answered('words one two three', 'one two three');
+    await answered('remember', 'I heard: words one two three, remember', { root_id: first.id });
+    await answered('tools', 'Let me look.\n\nIt says 42.');
+    assert.equal((await notes()).filter((n) => n.startsWith('new ')).length, 2);
+    assert.equal((await notes()).filter((n) => n.startsWith('start ')).length, 1);
+    const { handlers } = (await daemon.cli('status', '--json')).json;
+    assert.equal(handlers[0].answered, 3);
+  });
+
+  test('what the agent does not get is refused, and noise is not fatal', async (t) => {
+    const { daemon } = await start(t);
+    await answered('file', 'reading is -32601');
+    await answered('noise', 'through the noise');
+    await daemon.logged('an agent prints what is no message; its log belongs to standard error');
+  });
+
+  test('a refusal and an error are failures, a limit of tokens is said below the answer', async (t) => {
+    const { daemon } = await start(t);
+    await ask('refuse');
+    await daemon.logged('the handler failed', (e) => e.reason === 'the agent refused to answer');
+    await ask('fail');
+    await daemon.logged('the handler failed', (e) => /the model is on strike/.test(e.reason));
+    await answered('tokens', 'so far\n\n*The agent stopped here: its limit of tokens is reached.*');
+  });
+
+  test('ten conversations side by side', async (t) => {
+    const { touch, noted } = await start(t);
+    const asked = [];
+    for (let i = 0; i < 10; i++) asked.push(await ask(`wait gate ${i}`));
+    await noted((n) => n.startsWith('waits gate'), 10); // all of them are under way at once
+    await touch('gate');
+    await Promise.all(asked.map(({ post }) => says(post, 'seen gate')));
+    for (const { post } of asked) assert.deepEqual(answers(post), ['seen gate']);
+  });
+
+  test('two in one thread, in order', async (t) => {
+    const { touch, noted, notes } = await start(t);
+    const { post } = await ask('wait door');
+    await noted((n) => n === 'waits door');
+    const { post: second } = await ask('remember', { root_id: post.id });
+    await touch('door');
+    await says(second, 'I heard: wait door, remember');
+    assert.deepEqual(answers(post), ['seen door', 'I heard: wait door, remember']);
+    assert.equal((await notes()).filter((n) => n.startsWith('new ')).length, 1);
+  });
+
+  test('MCP servers go to the agent as it can take them', async (t) => {
+    const mcp_servers = [
+      { name: 'wiki', command: ['wiki-mcp', '-v'], env: { TOKEN: 'x' } },
+      { name: 'far', url: 'http://127.0.0.1:9/mcp', headers: { Authorization: 'Bearer y' } },
+    ];
+    const first = await start(t, { http: true }, { mcp_servers });
+    await answered('words a', 'a');
+    const [line] = await first.noted((n) => n.startsWith('new '));
+    assert.deepEqual(JSON.parse(line.slice(line.indexOf('['))), [
+      { name: 'wiki', command: 'wiki-mcp', args: ['-v'], env: [{ name: 'TOKEN', value: 'x' }] },
+      { type: 'http', name: 'far', url: 'http://127.0.0.1:9/mcp', headers: [{ name: 'Authorization', value: 'Bearer y' }] },
+    ]);
+    await first.daemon.stop();
+    const second = await start(t, {}, { mcp_servers });
+    await answered('words b', 'b');
+    await second.daemon.logged('the agent cannot use MCP servers over HTTP, so it is not told of them');
+  });
+});
+
+describe('greetings', () => {
+  test('a slow start is waited for', async (t) => {
+    await start(t, { slow: 3000 });
+    await answered('words at last', 'at last');
+  });
+
+  test('another version of the protocol is a clear failure', async (t) => {
+    const { daemon } = await start(t, { version: 2 });
+    await ask('words a');
+    await daemon.logged('the handler failed',
+      (e) => e.reason === 'the agent speaks version 2 of the Agent Client Protocol, and Matterwire speaks version 1');
+  });
+
+  test('one way to sign in is taken, several need a person', async (t) => {
+    const first = await start(t, { auth: [{ id: 'key', name: 'A key' }] });
+    await answered('words in', 'in');
+    assert.equal((await first.notes()).filter((n) => n === 'signed in by key').length, 1);
+    await first.daemon.stop();
+    const second = await start(t, { auth: [{ id: 'a', name: 'By browser' }, { id: 'b', name: 'By card' }] });
+    await ask('words out');
+    await second.daemon.logged('the handler failed', (e) => /signed in by a person.*By browser, By card/.test(e.reason));
+  });
+
+  test('a program that is not there, and one that is no agent', async (t) => {
+    const { daemon } = await start(t, {}, { command: ['/no/such/agent'] });
+    await ask('hello');
+    await daemon.logged('the handler failed', (e) => /there is no program \/no\/such\/agent/.test(e.reason));
+    await daemon.stop();
+    const other = await start(t, {}, { command: ['/bin/sh', '-c', 'echo no key >&2; exit 4'] });
+    await ask('hello');
+    await other.daemon.logged('the handler failed', (e) => /exit status 4: no key/.test(e.reason));
+  });
+});
+
+describe('ends of the agent', () => {
+  test('it dies before it said anything: once more in the loaded session, without its past', async (t) => {
+    const { notes } = await start(t);
+    const first = await answered('words one', 'one');
+    await answered('crash', 'survived', { root_id: first.id });
+    await answered('remember', 'I heard: words one, crash, remember', { root_id: first.id });
+    assert.equal((await notes()).filter((n) => n.startsWith('start ')).length, 2);
+    assert.equal((await notes()).filter((n) => n.startsWith('load ')).length, 1);
+    assert.equal((await notes()).filter((n) => n.startsWith('new ')).length, 1);
+  });
+
+  test('it dies in the middle of an answer: a failure; the next turn works', async (t) => {
+    const { daemon } = await start(t);
+    const { post } = await ask('crash late');
+    await daemon.logged('the handler failed',
+      (e) => e.reason === 'the agent ended in the middle of the answer: exit status 9: out of luck');
+    await answered('words on', 'on', { root_id: post.id });
+  });
+
+  test('it dies again and again: a failure after the second time', async (t) => {
+    const { daemon, notes } = await start(t);
+    await ask('crash always');
+    await daemon.logged('the handler failed', (e) => /ended in the middle of the answer: exit status 9/.test(e.reason));
+    assert.equal((await notes()).filter((n) => n === 'prompt crash always').length, 2);
+  });
+
+  test('an agent that cannot load gets a new session, and that is said', async (t) => {
+    const { daemon } = await start(t, { load: false });
+    const first = await answered('words one', 'one');
+    await answered('crash', 'survived', { root_id: first.id });
+    await daemon.logged('an agent\'s session could not be continued, so a new one begins',
+      (e) => e.reason === 'the agent cannot load sessions');
+    await answered('remember', 'I heard: crash, remember', { root_id: first.id });
+  });
+
+  test('a session that is gone is replaced', async (t) => {
+    const { daemon, folder } = await start(t);
+    const first = await answered('words one', 'one');
+    await daemon.stop();
+    await rm(path.join(folder, 'sessions'), { recursive: true });
+    await daemon.start();
+    await answered('remember', 'I heard: remember', { root_id: first.id });
+    await daemon.logged('an agent\'s session could not be continued, so a new one begins');
+  });
+});
+
+describe('restarts of the daemon', () => {
+  for (const way of ['load', 'resume']) {
+    test(`sessions go on: ${way}`, async (t) => {
+      const { daemon, notes } = await start(t, { load: way });
+      const first = await answered('words one', 'one');
+      await daemon.stop();
+      await daemon.start();
+      await answered('remember', 'I heard: words one, remember', { root_id: first.id });
+      assert.equal((await notes()).filter((n) => n.startsWith(`${way} `)).length, 1);
+      assert.deepEqual(answers(first), ['one', 'I heard: words one, remember']);
+    });
+  }
+
+  test('kill -9 in the middle of a turn: exactly one answer', async (t) => {
+    const { daemon, touch, noted } = await start(t);
+    const first = await answered('words one', 'one');
+    const { post } = await ask('wait key', { root_id: first.id });
+    await noted((n) => n === 'waits key');
+    await daemon.program.kill('SIGKILL');
+    await daemon.start();
+    await noted((n) => n === 'waits key', 2);
+    await touch('key');
+    await says(post, 'seen key');
+    await answered('words two', 'two', { root_id: first.id });
+    assert.deepEqual(answers(first), ['one', 'seen key', 'two']);
+  });
+
+  test('a stop in the middle of a turn: the turn is given again', async (t) => {
+    const { daemon, touch, noted } = await start(t);
+    const { post } = await ask('wait bell');
+    await noted((n) => n === 'waits bell');
+    await daemon.stop();
+    await noted((n) => n === 'cancel');
+    await daemon.start();
+    await noted((n) => n === 'waits bell', 2);
+    await touch('bell');
+    await says(post, 'seen bell');
+    assert.deepEqual(answers(post), ['seen bell']);
+  });
+});
+
+describe('limits and permissions', () => {
+  for (const [approval, outcome] of [['reject', 'selected no'], ['approve', 'selected yes']]) {
+    test(`approval: ${approval}`, async (t) => {
+      await start(t, {}, { approval });
+      await answered('permission', `outcome: ${outcome}`);
+    });
+  }
+});
