@@ -260,6 +260,8 @@ static void on_login(struct mm_client *c, struct mm_result *r, const char *token
         c->token_generation++;
         c->login_refused_until = 0;
         mw_error_reset(&c->login_error);
+        if (c->token_generation > 1 && c->on_renewal)
+            c->on_renewal(c->renewal_userdata);
         return;
     }
     if (r->outcome == MM_OK) {
@@ -607,6 +609,12 @@ void mm_cancel(struct mm_client *c, const void *userdata)
 }
 
 /* ---- The client itself ---- */
+
+void mm_client_on_renewal(struct mm_client *c, void (*cb)(void *userdata), void *userdata)
+{
+    c->on_renewal = cb;
+    c->renewal_userdata = userdata;
+}
 
 static void free_client(struct mm_client *c)
 {

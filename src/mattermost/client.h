@@ -41,6 +41,10 @@ struct mm_client_params {
 int mm_client_new(uv_loop_t *loop, const struct mm_client_params *params, struct mm_client **ret,
                   struct mw_error *err);
 void mm_client_free(struct mm_client *c);
+/* Called when a new session token took the place of one that the server had ended (login and
+ * password only): what was opened with the old one, such as a socket, may be cut off by now. From
+ * within the client: only note it there. cb NULL = nobody. */
+void mm_client_on_renewal(struct mm_client *c, void (*cb)(void *userdata), void *userdata);
 
 /* Outcome of a call. `outcome` is what a caller decides by; `err` is the sentence for a person. */
 enum mm_outcome {

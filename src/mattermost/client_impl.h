@@ -31,6 +31,8 @@ struct mm_client {
     unsigned max_concurrent, max_pending;
     bool dead;
     bool signing_in;
+    void (*on_renewal)(void *userdata);
+    void *renewal_userdata;
     unsigned token_generation;   /* counts sign-ins, so that a 401 renews the token only once */
     int64_t login_refused_until; /* monotonic: no sign-in is tried before */
     struct mw_error login_error; /* why */

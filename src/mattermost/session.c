@@ -453,7 +453,26 @@ void mm_session_connect(struct mm_session *s)
 
 static void on_retry(void *userdata)
 {
-    mm_session_connect(userdata);
+    struct mm_session *s = userdata;
+
+    if (s->ws && s->outlived) {
+        mm_session_forget_connection(s);
+        mm_session_lose(s, 0, "the server ended the session that this connection was opened with");
+    } else {
+        mm_session_connect(s);
+    }
+}
+
+/* 5.37 leaves the socket of a session that it has ended open, but says nothing on it any more, nor
+ * keeps it for a resume. */
+static void on_renewal(void *userdata)
+{
+    struct mm_session *s = userdata;
+
+    if (!s->ws)
+        return;
+    s->outlived = true;
+    mw_timer_start(s->retry, 0);
 }
 
 static void on_audit(void *userdata)
@@ -528,6 +547,7 @@ int mm_session_new(uv_loop_t *loop, const struct mm_session_params *params, stru
         mm_session_free(s);
         return mw_error_set(err, r, "out of memory");
     }
+    mm_client_on_renewal(params->client, on_renewal, s);
     *ret = s;
     return 0;
 }
@@ -571,6 +591,7 @@ void mm_session_free(struct mm_session *s)
     s->dead = true;
     s->live = false;
     mm_cancel(s->p.client, s);
+    mm_client_on_renewal(s->p.client, NULL, NULL);
     mm_catchup_free(take_ptr(s->run));
     mw_ws_free(take_ptr(s->ws));
     mm_feed_deinit(&s->feed);

@@ -41,6 +41,7 @@ struct mm_session {
     struct mw_backoff backoff, refused;
     int64_t next_try_at;
 
+    bool outlived;        /* the server has ended the session that the socket was opened with */
     bool doubted;         /* the upgrade was refused although it is */
     bool signed_in;       /* the account is known to be good, as far as we know */
     int64_t signed_in_at; /* monotonic */

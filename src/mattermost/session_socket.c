@@ -261,6 +261,7 @@ void mm_session_open_socket(struct mm_session *s)
     };
     int r;
 
+    s->outlived = false;
     s->link = s->connection_id ? LINK_RESUME : LINK_FRESH;
     if (s->connection_id)
         url = mw_asprintf("%s?connection_id=%s&sequence_number=%lld", s->url, s->connection_id,

@@ -297,6 +297,8 @@ static void on_upgraded(uv_loop_t *loop, int fd, const char *early, size_t early
     assert_int_equal(mw_ws_accept(loop, fd, early, early_len, &p, &ws), 0);
     fake_cut(f);
     f->ws = ws;
+    if (f->on_socket && f->on_socket(f, u->id, u->seq))
+        return;
     if (!*u->id) {
         begin_anew(f, u->what);
         return;

@@ -50,6 +50,9 @@ struct fake {
      * 1 401    3 403 of the server    2 502 with HTML    h 200 with HTML    l 429
      * d take, hello twice   n take, an event before the hello */
     const char *script;
+    /* Talks on a new socket (`ws`) instead of this server when it returns true; may be NULL. */
+    bool (*on_socket)(struct fake *f, const char *connection_id, int64_t sequence_number);
+    void *userdata; /* of the test */
     struct mw_ws *ws;
     char connection_id[MW_ID_SIZE]; /* of the last connection, "" = forgotten */
     unsigned n_connections;
