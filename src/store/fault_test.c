@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -195,6 +197,42 @@ static void second_process_is_refused(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(n > 0);
     assert_string_equal(got, expected);
+}
+
+/* What a daemon that was killed between fork and exec leaves: a child that still has the lock. It
+ * lets go once somebody opens the lock file. */
+static void lock_of_a_dead_process_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    MW_AUTOFREE char *name = mw_asprintf("%s.lock", f->path);
+    int pipes[2], status;
+    pid_t pid;
+    char c;
+
+    assert_non_null(name);
+    test_close(f);
+    assert_int_equal(pipe(pipes), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(name, O_RDWR | O_CREAT, 0600), watch = inotify_init();
+        char event[512];
+
+        if (flock(fd, LOCK_EX) || ftruncate(fd, 0) || dprintf(fd, "%ld\n", (long)getpid()) < 0)
+            _exit(1);
+        if (fork() == 0) {
+            if (inotify_add_watch(watch, name, IN_OPEN) >= 0 && write(pipes[1], "x", 1) == 1)
+                (void)!read(watch, event, sizeof(event));
+            _exit(0);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(read(pipes[0], &c, 1), 1);
+    close(pipes[0]);
+    close(pipes[1]);
+    test_open(f);
 }
 
 static void files_are_private(void **state)
@@ -390,10 +428,15 @@ static void acknowledged_survives_kill(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(stalls_while_locked_and_recovers), TEST(close_gives_up_a_stall),
-        TEST(stalls_when_full_and_recovers),    TEST(full_queue_drains),
-        TEST(second_process_is_refused),        TEST(files_are_private),
-        TEST(other_files_are_refused),          TEST(acknowledged_survives_kill),
+        TEST(stalls_while_locked_and_recovers),
+        TEST(close_gives_up_a_stall),
+        TEST(stalls_when_full_and_recovers),
+        TEST(full_queue_drains),
+        TEST(second_process_is_refused),
+        TEST(lock_of_a_dead_process_is_waited_for),
+        TEST(files_are_private),
+        TEST(other_files_are_refused),
+        TEST(acknowledged_survives_kill),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,11 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -13,6 +15,8 @@
 
 #define QUEUE_LIMIT       (32u << 20)
 #define STALL_LIMIT_MS    4000
+#define LOCK_WAIT_MS      2000
+#define LOCK_STEP_MS      10
 #define KEEP_AT_LEAST_MS  (3600 * 1000ll)
 #define KEEP_DONE_MS      (30 * 24 * 3600 * 1000ll)
 #define PRUNE_INTERVAL_MS (60 * 1000ll)
@@ -20,16 +24,41 @@
 /* ---- Lock: a file beside the database, locked while the process lives, with its number inside.
  * ---- */
 
+/* The process that wrote its number into the lock file; 0 = none. */
+static long lock_holder(int fd)
+{
+    char text[24] = "";
+    long pid = pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+
+    return pid > 0 ? pid : 0;
+}
+
 static int say_who_holds(int fd, const char *path, struct mw_error *err)
 {
-    char pid[24] = "";
-    ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+    long pid = lock_holder(fd);
 
-    if (n > 0)
-        pid[strcspn(pid, "\n")] = '\0';
-    if (n > 0 && pid[0])
-        return mw_error_set(err, -EBUSY, "%s is in use by matterwired, process %s", path, pid);
+    if (pid)
+        return mw_error_set(err, -EBUSY, "%s is in use by matterwired, process %ld", path, pid);
     return mw_error_set(err, -EBUSY, "%s is in use by another matterwired", path);
+}
+
+/* Takes the lock. A daemon that was killed while it started a program leaves the lock to that child
+ * for a moment, until it becomes the program: so a holder that is gone is waited for. */
+static bool lock_file(int fd)
+{
+    const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000000L};
+
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_MS) {
+        long pid = lock_holder(fd);
+        bool alive = pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+
+        if (alive || waited >= LOCK_WAIT_MS) {
+            errno = EWOULDBLOCK;
+            return false;
+        }
+        nanosleep(&step, NULL);
+    }
+    return true;
 }
 
 static int take_lock(const char *path, int *ret, struct mw_error *err)
@@ -42,7 +71,7 @@ static int take_lock(const char *path, int *ret, struct mw_error *err)
     fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return mw_error_set(err, -errno, "cannot open %s: %s", name, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!lock_file(fd)) {
         r = errno == EWOULDBLOCK
                 ? say_who_holds(fd, path, err)
                 : mw_error_set(err, -errno, "cannot lock %s: %s", name, strerror(errno));
