@@ -80,15 +80,19 @@ export class Proxy {
 
   thaw() {
     this.#frozen = false;
-    for (const { client, server } of this.#pairs) {
+    for (const { client, server, silent } of this.#pairs) {
+      if (silent) continue;
       client.pipe(server);
       server.pipe(client);
     }
   }
 
-  // The connections that are there now fall silent for good; new ones work.
+  // The connections that are there now fall silent for good, and what is on its way in them is lost; new ones work.
   silence() {
-    for (const pair of this.#pairs) this.#hold(pair);
+    for (const pair of this.#pairs) {
+      pair.silent = true;
+      this.#hold(pair);
+    }
   }
 
   // The next `count` bytes to the daemon come through, then the connection ends: of whichever sends first.
