@@ -63,19 +63,21 @@ const socketFaults = [
     },
   },
   {
-    name: 'TLS handshake cut', weight: 2, live: true, holds: 'proxy', draw: (d) => ({ count: d.int(1, 3) }),
+    name: 'TLS handshake cut', weight: 2, live: true, holds: 'proxy', draw: (d) => ({ count: d.int(1, 3), span: d.int(5, 30) }),
     inject(x, a) {
       x.proxy.refuse(a.count, { handshake: true });
       x.proxy.reset();
     },
+    until: 'posts',
     heal: (x) => x.proxy.accept(),
   },
   {
-    name: 'connections refused', weight: 2, live: true, holds: 'proxy', draw: (d) => ({ count: d.int(1, 4) }),
+    name: 'connections refused', weight: 2, live: true, holds: 'proxy', draw: (d) => ({ count: d.int(1, 4), span: d.int(5, 30) }),
     inject(x, a) {
       x.proxy.refuse(a.count);
       x.proxy.reset();
     },
+    until: 'posts',
     heal: (x) => x.proxy.accept(),
   },
 ];

@@ -55,9 +55,11 @@ export class Proxy {
     server.pause();
   }
 
-  // How many there are.
-  get connections() {
-    return this.#pairs.size;
+  get state() {
+    const pairs = [...this.#pairs].map(({ client, server, silent }) => ({
+      silent, paused: client.isPaused(), waiting: client.writableLength, toServer: server.writableLength, connecting: server.connecting,
+    }));
+    return { frozen: this.#frozen, refusing: this.#next.length, pairs };
   }
 
   reset() {

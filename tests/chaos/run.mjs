@@ -125,6 +125,7 @@ export class Run {
       if (ok) return;
       await this.#lookAfter().catch(() => {});
     }
+    await this.#examine();
     throw new Error(`the answers do not come: ${JSON.stringify(await this.#left())}`);
   }
 
@@ -202,8 +203,17 @@ export class Run {
 
   async #left() {
     const status = await this.keeper.ask('status').catch(() => ({}));
-    const { store, tasks, outbox } = status;
-    return { state: this.keeper.state, store: store?.state, last: store?.last_event_id, tasks, outbox };
+    const { store, tasks, outbox, bots } = status;
+    return { state: this.keeper.state, store: store?.state, last: store?.last_event_id, tasks, outbox, reason: bots?.[0].reason };
+  }
+
+  // All that may tell why nothing goes on.
+  async #examine() {
+    const ask = async (what, question) => this.note(`${what}: ${JSON.stringify(await question().catch((error) => error.message))}`);
+    await ask('status', () => this.keeper.ask('status'));
+    if (!live) await ask('sandbox', () => this.server.control('/state'));
+    if (!live) await ask('rules', () => this.server.control('/rules').then((rules) => rules.filter((rule) => rule.count)));
+    this.note(`proxy: ${JSON.stringify(this.proxy.state)}`);
   }
 
   // Until nothing is owed any more, or nothing happens any more.
@@ -220,7 +230,7 @@ export class Run {
       idle = JSON.stringify(left) === before ? idle + 1 : 0;
       before = JSON.stringify(left);
       if (idle > IDLE_S) {
-        this.note(`stuck: ${before}`);
+        await this.#examine();
         return this.#books();
       }
       if (live) await new Promise((resolve) => setTimeout(resolve, 1000));
