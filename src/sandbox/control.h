@@ -50,6 +50,7 @@ struct sb_control {
     struct mw_httpd *httpd;
     struct sb_rule *rules;
     unsigned next_rule;
+    unsigned restarts;
     struct mw_map calls; /* "METHOD /pattern" -> uint64_t * */
     uint64_t n_calls;
     struct sb_waiter *waiters;

@@ -351,6 +351,7 @@ static int ctl_restart(struct sb_ctl *x)
     while (x->sv->hub.conns)
         sb_conn_free(x->sv->hub.conns);
     mw_map_clear(&x->sv->pending);
+    x->control->restarts++; /* calls that are delayed die with it */
     return reply_count(x, "sockets", n);
 }
 

@@ -508,7 +508,10 @@ static void on_delayed(uv_timer_t *timer)
     struct sb_req *q = timer->data;
 
     uv_close((uv_handle_t *)take_ptr(q->timer), (uv_close_cb)free);
-    run_and_check(q);
+    if (q->restarts == q->sv->control.restarts)
+        run_and_check(q);
+    else
+        mw_httpd_abort(q->http);
 }
 
 static int delay(struct sb_req *q, int64_t ms)
@@ -518,6 +521,7 @@ static int delay(struct sb_req *q, int64_t ms)
         return -ENOMEM;
     uv_timer_init(&q->sv->loop, q->timer);
     q->timer->data = q;
+    q->restarts = q->sv->control.restarts;
     return uv_timer_start(q->timer, on_delayed, (uint64_t)ms, 0);
 }
 

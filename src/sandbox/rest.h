@@ -45,6 +45,7 @@ struct sb_req {
     struct mw_buf out;    /* the answer's body */
     char id[MW_ID_SIZE];  /* X-Request-Id */
     struct sb_rule *rule; /* a fault to apply to the answer, or NULL */
+    unsigned restarts;    /* of the server, when a delay began */
     bool repeated;        /* SB_RULE_TWICE: it was done once */
     int64_t sequence;     /* of an upgrade: what the client wants next; -1 = bad */
     uv_timer_t *timer;    /* while it is delayed */
