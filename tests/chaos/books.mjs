@@ -42,12 +42,12 @@ export async function readAnswers(people) {
   return { byNumber, stray };
 }
 
-// Of a list that should ascend: those that come too late.
-function late(list, key) {
+// Of a list that should ascend: those that come too late, behind something that began when they were over.
+function late(list, end, begin = end) {
   let highest = -Infinity;
   return list.filter((item) => {
-    const ok = key(item) > highest;
-    highest = Math.max(highest, key(item));
+    const ok = end(item) > highest;
+    highest = Math.max(highest, begin(item));
     return !ok;
   });
 }
@@ -63,7 +63,8 @@ function groupBy(list, key) {
 
 /*
  * Compares them: {posted, journaled, answered, lost, doubled, disordered}, the last three as lists of sentences.
- * Order: the journal has each channel's posts in the order of the server; the answers of one conversation (a thread; what
+ * Order: the journal has each channel's posts in the order of the server (of `at`; or, where a server tells of posts that
+ * are made side by side in any order, each post behind those that were over when it began: `from`, `until`); the answers of one conversation (a thread; what
  * is said to the bot directly, outside of threads) come in the order of the questions, but for what was set aside and
  * tried again by hand (`byHand`: ids of events).
  */
@@ -94,8 +95,8 @@ export function reconcile({ posted, doomed, journal, answers, byHand = new Set()
 
   const inJournal = posted.filter((p) => events(p).length).sort((a, b) => events(a)[0].id - events(b)[0].id);
   for (const list of groupBy(inJournal, (p) => p.channel).values())
-    for (const post of late(list, (p) => p.at)) disordered.push(`${name(post)} is in the journal behind a later post of its channel`);
-  const inOrder = posted.filter((p) => replies(p).length && events(p).length && !byHand.has(events(p)[0].id)).sort((a, b) => a.at - b.at);
+    for (const post of late(list, (p) => p.until ?? p.at, (p) => p.from ?? p.at)) disordered.push(`${name(post)} is in the journal behind a later post of its channel`);
+  const inOrder = inJournal.filter((p) => replies(p).length && !byHand.has(events(p)[0].id));
   const conversation = (p) => `${p.channel}/${p.direct ? p.root : p.root || p.id}`;
   for (const list of groupBy(inOrder, conversation).values())
     for (const post of late(list, (p) => replies(p)[0].create_at)) disordered.push(`${name(post)} is answered before an earlier post of its conversation`);

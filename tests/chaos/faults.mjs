@@ -9,6 +9,7 @@
  *   inject  (x, a) => what `until` and `heal` get as their third argument
  *   until   when to heal: 'posts' = once `a.span` more posts are made; or (x, a, token) => promise
  *   heal    (x, a, token)
+ *   exclusive  nothing else is going on meanwhile but posts
  *   live    works with any server, through the proxy and the daemon alone
  *   extra   posts that it makes
  * x: {server, keeper, proxy, people, bot, plan}; see run.mjs.
@@ -320,7 +321,7 @@ export const faults = [
 // With a restart command: the server's own death.
 export const serverFaults = grouped('server', [
   {
-    name: 'server killed and restarted', weight: 12, live: true, holds: 'server',
+    name: 'server killed and restarted', weight: 12, live: true, exclusive: true,
     async inject(x) {
       await x.restartServer();
     },

@@ -1,7 +1,7 @@
 // The people of a run: they post what the plan says, as fast as they are let, and remember what the server accepted.
 import http from 'node:http';
 import { Person, within } from '../lib/client.mjs';
-import { password } from '../lib/server.mjs';
+import { live, password } from '../lib/server.mjs';
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -111,8 +111,9 @@ export class People {
   async post(place, person, message, { n, root = '', doomed = false } = {}) {
     const working = this.#post(place, person, message, root);
     place.busy.add(working);
+    const from = Date.now();
     const { id, create_at: at } = await working.finally(() => place.busy.delete(working));
-    const post = { n, id, place, channel: place.channel.id, direct: Boolean(place.direct), root, at, person, message };
+    const post = { n, id, place, ...(live && { from, until: Date.now() }), channel: place.channel.id, direct: Boolean(place.direct), root, at, person, message };
     (doomed ? this.doomed : this.posted).push(post);
     if (n) this.#byNumber.set(n, post);
     return post;

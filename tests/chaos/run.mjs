@@ -177,10 +177,11 @@ export class Run {
       await this.#keepUp();
       if (this.failure) throw this.failure;
       if (this.keeper.problems.length) return;
+      if (entry.row.exclusive) await Promise.all(this.pending);
       const done = this.#inject(entry).catch((error) => {
         this.failure ??= new Error(`fault ${entry.k} (${entry.name}): ${error.message}`, { cause: error });
       });
-      if (entry.alone) {
+      if (entry.alone || entry.row.exclusive) {
         await done;
         await Promise.all(this.pending);
       } else {
