@@ -16,12 +16,28 @@ struct edit {
     struct fy_node *root;
 };
 
+/* Mistakes are not printed: `check` tells them. NULL = no YAML, or no memory. */
+static struct fy_document *parse(const char *text, size_t len)
+{
+    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_JSON_NONE};
+    struct fy_diag_cfg diag_cfg;
+    struct fy_document *doc;
+
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.fp = NULL;
+    cfg.diag = fy_diag_create(&diag_cfg);
+    if (!cfg.diag)
+        return NULL;
+    fy_diag_set_collect_errors(cfg.diag, true);
+    doc = fy_document_build_from_string(&cfg, text, len);
+    fy_diag_destroy(cfg.diag); /* the document has a reference */
+    return doc;
+}
+
 static int edit_init(struct edit *e, const char *text, struct mw_error *err)
 {
-    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_JSON_NONE};
-
     *e = (struct edit){.text = text, .len = strlen(text)};
-    e->doc = fy_document_build_from_string(&cfg, text, e->len);
+    e->doc = parse(text, e->len);
     if (!e->doc)
         return mw_error_set(err, 1, "the file is no YAML: `matterwire check` says where");
     e->root = fy_document_root(e->doc);
@@ -205,7 +221,6 @@ static int unknown_bot(const struct edit *e, const char *name, struct mw_error *
 static int write_value(struct mw_buf *b, const char *value)
 {
     MW_AUTOFREE char *probe = NULL;
-    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_JSON_NONE};
     struct fy_document *doc;
     const char *text = NULL;
     size_t len = 0;
@@ -214,9 +229,7 @@ static int write_value(struct mw_buf *b, const char *value)
     probe = mw_asprintf("k: %s\n", value);
     if (!probe)
         return -ENOMEM;
-    doc = strchr(value, '\n') || !*value
-              ? NULL
-              : fy_document_build_from_string(&cfg, probe, strlen(probe));
+    doc = strchr(value, '\n') || !*value ? NULL : parse(probe, strlen(probe));
     if (doc && fy_document_root(doc) && fy_node_is_mapping(fy_document_root(doc))) {
         struct fy_node *node = member(fy_document_root(doc), "k", NULL);
 
@@ -255,6 +268,130 @@ static size_t flow_end(const struct edit *e, size_t pos)
     return 0;
 }
 
+/* ---- Lists in lines: what stays keeps its comments ---- */
+
+#define ITEMS_MAX 1000
+
+struct item {
+    const char *text;
+    size_t len;
+    size_t from, to; /* its lines in the file, with the comments above it */
+};
+
+/* The scalars of a list. Returns how many, -1 when it is no list of these, or is too long. */
+static int read_items(struct fy_node *list, struct item *items)
+{
+    struct fy_node *node;
+    void *it = NULL;
+    int n = 0;
+
+    if (!list || !fy_node_is_sequence(list))
+        return -1;
+    while ((node = fy_node_sequence_iterate(list, &it))) {
+        if (n == ITEMS_MAX || !fy_node_is_scalar(node))
+            return -1;
+        items[n] = (struct item){0};
+        items[n].text = fy_node_get_scalar(node, &items[n].len);
+        if (!items[n++].text)
+            return -1;
+    }
+    return n;
+}
+
+/* Finds the lines of the items, each on one of its own. */
+static bool place_items(const struct edit *e, struct fy_node *list, struct item *items,
+                        size_t begin)
+{
+    struct fy_node *node;
+    void *it = NULL;
+
+    for (struct item *i = items; (node = fy_node_sequence_iterate(list, &it)); i++) {
+        size_t from, to, line;
+
+        if (!position(node, &from, &to))
+            return false;
+        line = line_start(e, from);
+        if (line < begin || line_start(e, to) != line ||
+            !is_dash(e->text + line + indent_at(e, line)))
+            return false;
+        i->from = begin;
+        i->to = begin = next_line(e, line);
+    }
+    return true;
+}
+
+/* A # that begins a comment. In doubt it does. */
+static bool has_comment(const struct edit *e, size_t from, size_t to)
+{
+    for (size_t p = from; p < to; p++)
+        if (e->text[p] == '#' && (p == 0 || strchr(" \t\n", e->text[p - 1])))
+            return true;
+    return false;
+}
+
+static bool same_item(const struct item *a, const struct item *b)
+{
+    return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
+}
+
+/* The old lines that stay, in their order, then what is new. Returns 0, 1 when a comment of
+ * something that stays would be lost, or -ENOMEM. */
+static int merge_items(const struct edit *e, const struct item *old, int n_old,
+                       const struct item *wanted, int n_wanted, struct mw_buf *b)
+{
+    size_t indent = indent_at(e, line_start(e, old[n_old - 1].to - 1));
+    int w = 0;
+
+    for (int i = 0; i < n_old; i++) {
+        if (w < n_wanted && same_item(&old[i], &wanted[w])) {
+            mw_buf_append(b, e->text + old[i].from, old[i].to - old[i].from);
+            w++;
+            continue;
+        }
+        for (int k = 0; k < n_wanted; k++)
+            if (same_item(&old[i], &wanted[k]) && has_comment(e, old[i].from, old[i].to))
+                return 1;
+    }
+    if (b->len && b->data[b->len - 1] != '\n')
+        mw_buf_putc(b, '\n');
+    for (; w < n_wanted; w++) {
+        MW_AUTOFREE char *text = strndup(wanted[w].text, wanted[w].len);
+
+        if (!text)
+            return -ENOMEM;
+        mw_buf_printf(b, "%*s- ", (int)indent, "");
+        write_value(b, text);
+        mw_buf_putc(b, '\n');
+    }
+    return mw_buf_error(b) ? -ENOMEM : 0;
+}
+
+/* A value in place of a block that has comments. */
+static int replace_commented(const struct edit *e, size_t begin, struct fy_node *node,
+                             const char *value, char **ret, struct mw_error *err)
+{
+    MW_AUTOFREE struct item *items = calloc(2 * ITEMS_MAX, sizeof(*items));
+    MW_AUTOFREE char *probe = mw_asprintf("k: %s\n", value);
+    struct fy_document *doc = NULL;
+    struct item *wanted = items ? items + ITEMS_MAX : NULL;
+    MW_AUTOBUF b = {0};
+    int n, n_wanted, r = 1;
+
+    if (!items || !probe)
+        return -ENOMEM;
+    n = read_items(node, items);
+    doc = strchr(value, '\n') ? NULL : parse(probe, strlen(probe));
+    n_wanted = doc ? read_items(member(fy_document_root(doc), "k", NULL), wanted) : -1;
+    if (n > 0 && n_wanted > 0 && place_items(e, node, items, begin))
+        r = merge_items(e, items, n, wanted, n_wanted, &b);
+    if (r == 0)
+        r = splice(e, begin, items[n - 1].to, mw_buf_str(&b), ret);
+    else if (r == 1)
+        mw_error_set(err, 1, "there are comments that would be lost: change it with an editor");
+    fy_document_destroy(doc);
+    return r;
+}
+
 static int replace_value(const struct edit *e, struct fy_node *key, struct fy_node *node,
                          const char *value, char **ret, struct mw_error *err)
 {
@@ -280,8 +417,18 @@ static int replace_value(const struct edit *e, struct fy_node *key, struct fy_no
     } else if (from + 1 >= end || e->text[from] == '#' || e->text[from] == '|' ||
                e->text[from] == '>' || !node || !fy_node_is_scalar(node)) {
         /* A block below the key, or nothing. */
+        bool block = node && !fy_node_is_scalar(node);
+
         from = colon + 1;
         to = block_end(e, key_at, column(e, key_at) + 1, true);
+        if (block && has_comment(e, from, to))
+            return replace_commented(e, end, node, value, ret, err);
+        /* A key without a value: what is behind it on its line stays there. */
+        if (!block && e->text[colon + 1 + strspn(e->text + colon + 1, " ")] == '#') {
+            mw_buf_putc(&b, ' ');
+            write_value(&b, value);
+            return mw_buf_error(&b) ? -ENOMEM : splice(e, from, from, mw_buf_str(&b), ret);
+        }
         mw_buf_putc(&b, ' ');
         write_value(&b, value);
         if (to > 0 && e->text[to - 1] == '\n')

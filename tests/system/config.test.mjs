@@ -83,7 +83,9 @@ describe('config set', () => {
 
   test('a list in lines becomes the new value', async () => {
     await changes(['set', 'bots.support.channels', '[a]'],
-      (t) => t.replace(/channels: {10}# where it listens\n.*\n.*help.*\n/, 'channels: [a]\n'));
+      (t) => t.replace('      - town-square\n      - help   # people ask here\n', '      - a\n'));
+    await changes(['set', 'bots.support.channels', '[help, ops/alerts]'],
+      (t) => t.replace('      - town-square\n', '').replace('ask here\n', 'ask here\n      - ops/alerts\n'));
   });
 
   test('adds a key behind the last one of its section', async () => {
@@ -96,6 +98,10 @@ describe('config set', () => {
   test('text that YAML would take for something else is quoted', async () => {
     await changes(['set', 'bots.support.allowed_users', '@alice'], (t) => t.replace('mention_only: true\n', 'mention_only: true\n    allowed_users: "@alice"\n'));
     await changes(['set', 'bots.support.allowed_users', '*'], (t) => t.replace('mention_only: true\n', 'mention_only: true\n    allowed_users: "*"\n'));
+  });
+
+  test('a change that would lose a comment is refused', async () => {
+    await refuses(['set', 'bots.support.channels', '[other, help]'], /comments that would be lost/);
   });
 
   test('what would be a mistake is refused, and the file stays', async () => {
