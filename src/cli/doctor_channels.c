@@ -209,7 +209,7 @@ void doctor_channels(struct doctor *d)
 
 void doctor_people(struct doctor *d)
 {
-    const struct gw_strings *users = &d->bot->allowed_users;
+    const struct gw_strings *users = &d->bot->policy.allowed_users;
     bool everyone = false;
     size_t known = 0;
 
@@ -238,7 +238,7 @@ void doctor_people(struct doctor *d)
             d, DOCTOR_GOOD,
             mw_asprintf("%s trigger %s%s", everyone ? "everyone may" : "those named may",
                         d->bot->handler,
-                        d->bot->mention_only ? ", in channels by mentioning the bot" : ""),
+                        d->bot->policy.mention_only ? ", in channels by mentioning the bot" : ""),
             NULL);
 }
 

@@ -11,6 +11,27 @@ char *gw_part_key(const char *key, size_t n)
     return n ? mw_asprintf("%s.%zu", key, n) : strdup(key);
 }
 
+int gw_effect_add(struct mw_tx *tx, const struct gw_new_effect *e)
+{
+    MW_AUTOFREE char *text = mw_json_print(e->payload);
+
+    if (!text)
+        return -ENOMEM;
+    const struct mw_outbox row = {
+        .bot = e->bot,
+        .key = e->key,
+        .kind = e->kind,
+        .conversation = e->conversation,
+        .channel_id = e->channel_id,
+        .payload = text,
+        .event_id = e->event_id,
+        .state = MW_OUTBOX_PENDING,
+        .result_id = "",
+        .error = "",
+    };
+    return mw_tx_outbox_add(tx, &row);
+}
+
 static int add_files(cJSON *payload, const struct gw_post *post, const char *inline_text)
 {
     MW_AUTOJSON *files = cJSON_CreateArray();
@@ -42,7 +63,6 @@ static int add_row(struct mw_tx *tx, const struct gw_post *post, size_t n, size_
                    const char *message, const char *inline_text)
 {
     MW_AUTOFREE char *key = gw_part_key(post->key, n);
-    MW_AUTOFREE char *text = NULL;
     MW_AUTOJSON *payload = cJSON_CreateObject();
 
     if (!key || !payload || mw_json_add_str(payload, "message", message) ||
@@ -51,22 +71,13 @@ static int add_row(struct mw_tx *tx, const struct gw_post *post, size_t n, size_
         (post->props && mw_json_add(payload, "props", cJSON_Duplicate(post->props, true))) ||
         (n + 1 == parts && add_files(payload, post, inline_text)))
         return -ENOMEM;
-    text = mw_json_print(payload);
-    if (!text)
-        return -ENOMEM;
-    const struct mw_outbox row = {
-        .bot = post->bot,
-        .key = key,
-        .kind = "post",
-        .conversation = post->conversation,
-        .channel_id = post->channel_id,
-        .payload = text,
-        .event_id = post->event_id,
-        .state = MW_OUTBOX_PENDING,
-        .result_id = "",
-        .error = "",
-    };
-    return mw_tx_outbox_add(tx, &row);
+    return gw_effect_add(tx, &(struct gw_new_effect){.bot = post->bot,
+                                                     .key = key,
+                                                     .kind = "post",
+                                                     .conversation = post->conversation,
+                                                     .channel_id = post->channel_id,
+                                                     .event_id = post->event_id,
+                                                     .payload = payload});
 }
 
 int gw_post_add(struct mw_tx *tx, const struct gw_post *post, size_t *ret_parts)
@@ -78,7 +89,7 @@ int gw_post_add(struct mw_tx *tx, const struct gw_post *post, size_t *ret_parts)
     if (rc)
         return rc;
     n = parts.n;
-    if (!n && post->files && post->files[0]) {
+    if (!n && ((post->files && post->files[0]) || post->props)) {
         n = 1;
         rc = add_row(tx, post, 0, 1, "", NULL);
     } else if (n > GW_MAX_PARTS && post->long_as_file) {

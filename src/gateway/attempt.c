@@ -83,7 +83,7 @@ static void on_recorded(const struct mw_tx_result *res, void *userdata)
         gw_lane_pop(r->lane);
         if (r->state == MW_OUTBOX_FAILED) {
             s->stats.failed++;
-            gw_row_tell(r);
+            gw_row_tell(s, r); /* its lane may be gone */
         }
         gw_row_free(r);
     }
@@ -140,7 +140,7 @@ static void end_sent(struct gw_row *r, const char *post_id, bool found)
     record(r);
     /* It is there: whoever waits need not wait for the record, too. If we die before that is
      * committed, the key will be found. */
-    gw_row_tell(r);
+    gw_row_tell(r->lane->s, r);
 }
 
 static void end_failed(struct gw_row *r, const char *why)
@@ -539,17 +539,71 @@ static void upload(struct gw_row *r, const char *name, const char *path, const c
     end_failed(r, mw_error_text(&err));
 }
 
+/* ---- A row about the post of another row ---- */
+
+struct target {
+    enum mw_outbox_state state;
+    char post_id[64];
+};
+
+static bool take_target(const struct mw_outbox *o, void *userdata)
+{
+    struct target *t = userdata;
+
+    t->state = o->state;
+    snprintf(t->post_id, sizeof(t->post_id), "%s", o->result_id);
+    return false;
+}
+
+/* Fills in "post_id" by "post_key". The other row is before this one in the same lane, so it is
+ * over. Returns 0, 1 (it ended: there is no such post), or a negative errno. */
+static int find_target(struct gw_row *r)
+{
+    const char *key = mw_json_str(r->payload, "post_key");
+    struct target t = {0};
+    int rc;
+
+    if (!key || mw_json_str(r->payload, "post_id"))
+        return 0;
+    rc = mw_store_outbox_key(r->lane->s->store, r->lane->s->bot, key, take_target, &t);
+    if (rc < 0)
+        return rc;
+    if (rc == 1 || t.state == MW_OUTBOX_FAILED || t.state == MW_OUTBOX_DROPPED) {
+        end_failed(r, "the post that this is about was not sent");
+        return 1;
+    }
+    if (t.state != MW_OUTBOX_SENT || !t.post_id[0])
+        return -EAGAIN;
+    if (mw_json_add_str(r->payload, "post_id", t.post_id))
+        return -ENOMEM;
+    r->payload_changed = true;
+    return 0;
+}
+
 void gw_row_try(struct gw_row *r)
 {
     struct gw_sender *s = r->lane->s;
+    int rc;
 
     r->busy = true;
     s->active++;
-    if (r->unrecorded)
+    if (r->unrecorded) {
         record(r);
-    else if (!r->kind)
+        return;
+    }
+    if (!r->kind) {
         end_failed(r, "this version does not know this kind of effect");
-    else if (r->unsure && r->kind->look)
+        return;
+    }
+    rc = find_target(r);
+    if (rc < 0) {
+        leave(r);
+        back_off(r, 1000);
+        return;
+    }
+    if (rc)
+        return;
+    if (r->unsure && r->kind->look)
         look(r);
     else
         next_part(r);

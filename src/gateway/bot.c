@@ -174,16 +174,38 @@ void gw_bot_unpause(struct gw_bot *bot)
         mm_session_resume(bot->session);
 }
 
+static void forget_routes(struct gw_bot *bot)
+{
+    gw_dispatch_forget_routes(bot->dispatch);
+    gw_routes_deinit(&bot->routes);
+    bot->generation++;
+    bot->follows = false;
+}
+
+static int make_routes(struct gw_bot *bot)
+{
+    struct gw_routes routes = {0};
+    int rc = gw_routes_init(&routes, bot->gw->config, bot->config, &bot->names);
+
+    if (rc)
+        return rc;
+    forget_routes(bot);
+    bot->routes = routes;
+    for (size_t i = 0; i < routes.n; i++)
+        bot->follows |= routes.items[i].config->policy.follow_threads;
+    return 0;
+}
+
 /* Ids that the config gives are known at once, those of names when the server has told them. */
 static int put_ids(struct gw_bot *bot)
 {
     for (size_t i = 0; i < bot->names.n; i++) {
         const struct gw_name *n = &bot->names.items[i];
 
-        if (n->id && mw_map_put(n->is_user ? &bot->route.allowed : &bot->channels, n->id, bot))
+        if (n->id && !n->is_user && mw_map_put(&bot->channels, n->id, bot))
             return -ENOMEM;
     }
-    return 0;
+    return make_routes(bot);
 }
 
 static void on_names(void *userdata)
@@ -400,6 +422,7 @@ static void on_delivery(const struct gw_delivery *d, void *userdata)
         mw_log_error("not delivered", MW_F_STR("bot", bot->name), MW_F_STR("kind", d->kind),
                      MW_F_STR("key", d->key), MW_F_STR("channel", d->channel_id),
                      MW_F_INT("event", d->event_id), MW_F_STR("reason", d->error));
+    gw_dispatch_delivered(bot->dispatch, d);
     gw_send_delivered(bot, d);
 }
 
@@ -414,17 +437,11 @@ void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config)
 {
     gw_bot_disconnect(bot);
     gw_names_deinit(&bot->names);
-    mw_map_clear(&bot->route.allowed);
+    gw_members_clear(&bot->members);
     mw_map_clear(&bot->channels);
     bot->config = config;
     bot->names_said = false;
-    bot->route.handler = config->handler;
-    bot->route.mention_only = config->mention_only;
-    bot->route.thread_replies = config->thread_replies;
-    bot->route.everyone = false;
-    for (size_t i = 0; i < config->allowed_users.n; i++)
-        bot->route.everyone |= mw_streq(config->allowed_users.items[i], "*");
-    bot->configured = !gw_names_init(&bot->names, config) && !put_ids(bot);
+    bot->configured = !gw_names_init(&bot->names, bot->gw->config, config) && !put_ids(bot);
     bot->names_known = bot->configured && gw_names_settled(&bot->names);
     (void)!mw_str_set(&bot->reason, bot->configured ? NULL : "out of memory");
     if (!bot->configured)
@@ -448,7 +465,10 @@ int gw_bot_new(struct gw *gw, const char *name, struct gw_bot **ret, struct mw_e
     bot->gw = gw;
     bot->since = mw_clock_now();
     mw_map_init(&bot->channels, NULL);
-    mw_map_init(&bot->route.allowed, NULL);
+    gw_members_init(&bot->members);
+    gw_limits_init(&bot->people);
+    gw_limits_init(&bot->robots);
+    gw_limits_init(&bot->refusals);
     bot->name = strdup(name);
     if (!bot->name || mw_timer_new(gw->loop, on_timer, bot, &bot->timer) ||
         gw_sender_new(gw->loop, &p, &bot->sender))
@@ -475,7 +495,11 @@ void gw_bot_free(struct gw_bot *bot)
     mw_tx_free(bot->tx);
     gw_names_deinit(&bot->names);
     mw_map_deinit(&bot->channels);
-    mw_map_deinit(&bot->route.allowed);
+    gw_routes_deinit(&bot->routes);
+    gw_members_deinit(&bot->members);
+    gw_limits_deinit(&bot->people);
+    gw_limits_deinit(&bot->robots);
+    gw_limits_deinit(&bot->refusals);
     free(bot->reason);
     free(bot->name);
     free(bot);

@@ -152,6 +152,17 @@ bool gw_bot_config_equal(const struct gw_bot_config *a, const struct gw_bot_conf
     return gw_section_equal(section_of("bots"), a, b);
 }
 
+bool gw_groups_equal(const struct gw_config *a, const struct gw_config *b)
+{
+    if (a->n_groups != b->n_groups)
+        return false;
+    for (size_t i = 0; i < a->n_groups; i++)
+        if (!mw_streq(a->groups[i].name, b->groups[i].name) ||
+            !gw_section_equal(&gw_group_section, &a->groups[i], &b->groups[i]))
+            return false;
+    return true;
+}
+
 bool gw_handler_config_equal(const struct gw_handler_config *a, const struct gw_handler_config *b)
 {
     return mw_streq(a->name, b->name) && gw_section_equal(section_of("handlers"), a, b);
@@ -179,6 +190,14 @@ const struct gw_bot_config *gw_config_bot(const struct gw_config *c, const char 
     for (size_t i = 0; i < c->n_bots; i++)
         if (mw_streq(c->bots[i].name, name))
             return &c->bots[i];
+    return NULL;
+}
+
+const struct gw_group_config *gw_config_group(const struct gw_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_groups; i++)
+        if (mw_streq(c->groups[i].name, name))
+            return &c->groups[i];
     return NULL;
 }
 

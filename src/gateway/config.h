@@ -19,6 +19,56 @@ struct gw_strings {
 
 enum gw_transport { GW_TRANSPORT_WEBSOCKET, GW_TRANSPORT_POLL };
 
+enum gw_thread_place {
+    GW_THREAD,         /* answer in the thread of the post */
+    GW_THREAD_SAME,    /* where the post was: its thread, or the channel */
+    GW_THREAD_CHANNEL, /* always in the channel */
+};
+enum gw_allow_bots { GW_BOTS_NONE, GW_BOTS_MENTIONS, GW_BOTS_ALL };
+enum gw_refusal { GW_REFUSE_SILENT, GW_REFUSE_TELL };
+enum gw_interrupt { GW_INTERRUPT_QUEUE, GW_INTERRUPT_CANCEL };
+enum gw_stream { GW_STREAM_OFF, GW_STREAM_EDIT, GW_STREAM_FINAL };
+
+/* What a bot says for all of its routes, and a route may say otherwise. */
+struct gw_policy {
+    uint64_t given;                  /* of a route: which rows it says itself */
+    bool allowed_own;                /* of a route: it has its own allowed_users */
+    struct gw_strings allowed_users; /* empty = nobody; see access.h for the words */
+    struct gw_strings denied_users;
+    bool mention_only;
+    int thread_replies; /* enum gw_thread_place */
+    bool follow_threads;
+    int allow_bots; /* enum gw_allow_bots */
+    unsigned bot_turns;
+    int64_t bot_cooldown_ms;
+    int refuse;    /* enum gw_refusal */
+    int interrupt; /* enum gw_interrupt */
+    int64_t debounce_ms;
+    unsigned rate_limit; /* messages a minute and person; 0 = no limit */
+    int stream;          /* enum gw_stream */
+    bool receipt;
+};
+
+enum gw_missed { GW_MISSED_SKIP, GW_MISSED_ONCE };
+
+struct gw_route_config {
+    char *name; /* for logs and schedules; made from the place in the list when not given */
+    char *when;
+    struct gw_strings kinds;
+    char *handler;
+    unsigned concurrency; /* 0 = the handler's */
+    int64_t timeout_ms;   /* 0 = the handler's */
+    struct gw_policy policy;
+    /* A route with a schedule takes no posts. */
+    char *schedule, *timezone, *prompt, *text, *channel;
+    int missed; /* enum gw_missed */
+};
+
+struct gw_group_config {
+    char *name;
+    struct gw_strings members;
+};
+
 struct gw_bot_config {
     char *name;
     char *type; /* "mattermost" */
@@ -28,11 +78,13 @@ struct gw_bot_config {
     char *team;
     enum gw_transport transport;
     int64_t poll_interval_ms;
-    struct gw_strings channels;      /* empty = every channel the bot is in */
-    struct gw_strings allowed_users; /* empty = nobody; "*" = everyone */
-    bool mention_only;
-    bool thread_replies;
-    char *handler; /* NULL = none */
+    struct gw_strings channels; /* empty = every channel the bot is in */
+    struct gw_policy policy;
+    char *handler;                  /* shorthand for one route; NULL = none */
+    struct gw_route_config *routes; /* with their whole policy; `handler` is the last of them */
+    size_t n_routes;
+    bool pairing;
+    char *control_prefix; /* NULL = none */
     struct mw_tls_params tls;
     char *proxy;
     int64_t timeout_ms;
@@ -122,6 +174,7 @@ struct gw_daemon_config {
     char *socket;   /* path of the Unix socket */
     char *database; /* path of the SQLite file (from sqlite:///path or a plain path) */
     enum mw_log_level log_level;
+    unsigned concurrency;           /* turns at once, of all bots and handlers */
     struct gw_strings attach_roots; /* absolute; empty = anywhere but our own files */
     struct gw_retention_config retention;
     struct gw_files_config files;
@@ -134,6 +187,8 @@ struct gw_config {
     size_t n_bots;
     struct gw_handler_config *handlers;
     size_t n_handlers;
+    struct gw_group_config *groups;
+    size_t n_groups;
     struct gw_daemon_config daemon;
 };
 
@@ -170,9 +225,11 @@ char *gw_default_socket(void);
 #define GW_SYSTEM_SOCKET "/run/matterwire/matterwire.sock"
 
 const struct gw_bot_config *gw_config_bot(const struct gw_config *c, const char *name);
+const struct gw_group_config *gw_config_group(const struct gw_config *c, const char *name);
 const struct gw_handler_config *gw_config_handler(const struct gw_config *c, const char *name);
 /* What reload may leave alone: same values throughout. */
 bool gw_bot_config_equal(const struct gw_bot_config *a, const struct gw_bot_config *b);
+bool gw_groups_equal(const struct gw_config *a, const struct gw_config *b);
 bool gw_handler_config_equal(const struct gw_handler_config *a, const struct gw_handler_config *b);
 
 #endif

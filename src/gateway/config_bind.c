@@ -441,6 +441,9 @@ static void bind_env(struct gw_binder *b, const struct gw_key *key, const struct
 
 /* ---- Sections ---- */
 
+static void bind_key(struct gw_binder *b, const struct gw_key *key, const struct gw_slot *slot,
+                     void *target);
+
 static void *grow_items(struct gw_binder *b, const struct gw_key *key, void *target)
 {
     void **items = (void **)((char *)target + key->offset);
@@ -489,6 +492,26 @@ static void bind_items(struct gw_binder *b, const struct gw_key *key, const stru
     }
 }
 
+/* `name: VALUE`, where a section has one key only: VALUE is that key's. Takes `name` over. */
+static void bind_short(struct gw_binder *b, const struct gw_key *key, struct fy_node *value,
+                       struct gw_mark at, void *target, char *name)
+{
+    const struct gw_section *s = key->section;
+    void *entry = grow_items(b, key, target);
+    const struct gw_slot slot = {
+        .key = at, .value = gw_node_mark(value, at), .present = true, .node = value};
+
+    if (!entry) {
+        free(name);
+        return;
+    }
+    *(char **)entry = name;
+    bind_key(b, &s->keys[0], &slot, entry);
+    b->section = at;
+    if (s->check && !b->error)
+        s->check(b, &slot, entry);
+}
+
 static void bind_named(struct gw_binder *b, const struct gw_key *key, const struct gw_slot *slot,
                        void *target)
 {
@@ -524,6 +547,10 @@ static void bind_named(struct gw_binder *b, const struct gw_key *key, const stru
                                                i * key->section->size));
         if (twice)
             gw_problem_add(b, at, "the %s \"%s\" is given twice", key->section->name, name);
+        if (value && !fy_node_is_mapping(value) && key->section->n == 1) {
+            bind_short(b, key, value, at, target, take_ptr(name));
+            continue;
+        }
         if (!value || !fy_node_is_mapping(value)) {
             gw_problem_add(b, at, "the %s \"%s\" must be a mapping (`key: value` lines), not %s",
                            key->section->name, name, kind_of(value));

@@ -32,26 +32,6 @@ void gw_check_name(struct gw_binder *b, struct gw_mark at, const char *what, con
                        name, what);
 }
 
-static void check_users(struct gw_binder *b, const struct gw_slot *slot,
-                        const struct gw_strings *users)
-{
-    for (size_t i = 0; slot->node && i < users->n; i++) {
-        const char *u = users->items[i];
-
-        if (!u[0] || strcmp(u, "*") == 0 || (u[0] == '@' && u[1]) || mw_id_valid(u))
-            continue;
-        if (strchr(u, ':'))
-            gw_problem_add(b, gw_item_mark(slot, i),
-                           "\"%s\" is no user: write \"@name\", a user id, or \"*\" for everyone",
-                           u);
-        else
-            gw_problem_add(b, gw_item_mark(slot, i),
-                           "\"%s\" is no user: did you mean \"@%s\"? (a user id or \"*\" for "
-                           "everyone is fine too)",
-                           u, u);
-    }
-}
-
 static const struct gw_section bot_section, daemon_section;
 
 static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *target)
@@ -74,7 +54,9 @@ static void check_bot(struct gw_binder *b, const struct gw_slot *slots, void *ta
     else if (!token->present && !login->present && !token->misspelt && !login->misspelt)
         gw_problem_add(b, b->section,
                        "the bot has no bot_token (or bot_token_file, or login and password)");
-    check_users(b, gw_slot_of(&bot_section, slots, "allowed_users"), &bot->allowed_users);
+    gw_check_users(b, gw_slot_of(&bot_section, slots, "allowed_users"), &bot->policy.allowed_users);
+    gw_check_users(b, gw_slot_of(&bot_section, slots, "denied_users"), &bot->policy.denied_users);
+    gw_routes_complete(b, gw_slot_of(&bot_section, slots, "routes"), bot);
     if (bot->tls.key_file && !bot->tls.cert_file)
         gw_problem_add(b, gw_slot_of(&bot_section, slots, "tls")->key,
                        "tls.key_file needs a tls.cert_file beside it");
@@ -147,6 +129,24 @@ static struct gw_mark mark_in_item(const struct gw_slot *bots, size_t i, const c
     return gw_node_mark(node, gw_item_mark(bots, i));
 }
 
+/* Where the handler of a route is named: the last one may be the bot's own `handler`. */
+static struct gw_mark mark_of_handler(const struct gw_slot *bots, size_t i, size_t route,
+                                      const struct gw_bot_config *bot)
+{
+    struct fy_node *item = fy_node_sequence_get_by_index(bots->node, (int)i);
+    struct fy_node *routes = NULL, *node = NULL;
+
+    if (bot->handler && route + 1 == bot->n_routes)
+        return mark_in_item(bots, i, "handler");
+    if (item && fy_node_is_mapping(item))
+        routes = fy_node_mapping_lookup_by_string(item, "routes", FY_NT);
+    if (routes && fy_node_is_sequence(routes))
+        item = fy_node_sequence_get_by_index(routes, (int)route);
+    if (item && fy_node_is_mapping(item))
+        node = fy_node_mapping_lookup_by_string(item, "handler", FY_NT);
+    return gw_node_mark(node, mark_in_item(bots, i, "routes"));
+}
+
 static void unknown_handler(struct gw_binder *b, struct gw_mark at, const struct gw_config *c,
                             const char *name)
 {
@@ -171,8 +171,12 @@ static void check_file(struct gw_binder *b, const struct gw_slot *slots, void *t
     for (size_t i = 0; i < c->n_bots; i++) {
         const struct gw_bot_config *bot = &c->bots[i];
 
-        if (bot->handler && !gw_config_handler(c, bot->handler))
-            unknown_handler(b, mark_in_item(bots, i, "handler"), c, bot->handler);
+        for (size_t j = 0; j < bot->n_routes; j++) {
+            const char *name = bot->routes[j].handler;
+
+            if (name && !gw_config_handler(c, name))
+                unknown_handler(b, mark_of_handler(bots, i, j, bot), c, name);
+        }
         for (size_t j = 0; bot->name && j < i; j++) {
             struct gw_mark first;
 
@@ -257,23 +261,24 @@ static const struct gw_key bot_keys[] = {
            .doc = "Channels that the bot listens to: ids, names, `~names` or `team/name`. Direct "
                   "messages always count. Empty: every channel it is a member of.",
            .example = "[town-square, ops/alerts, a1b2c3d4e5f6g7h8i9j0klmnop]"),
-    GW_KEY(gw_bot_config, allowed_users, GW_KEY_WORDS, .fallback_doc = "nobody",
-           .doc = "Who may trigger the handler: `\"@name\"`, user ids, or `\"*\"` for everyone. "
-                  "Empty: nobody.",
-           .example = "[\"@alice\", \"@bob\"]"),
-    GW_KEY(gw_bot_config, mention_only, GW_KEY_BOOL, .fallback = "true",
-           .doc =
-               "In channels, only posts that mention the bot trigger the handler; direct messages "
-               "always do. Switch it off where the bot has a channel of its own.",
-           .example = "false"),
-    GW_KEY(gw_bot_config, thread_replies, GW_KEY_BOOL, .fallback = "true",
-           .doc = "Answer in the thread of the post. Off: answer in the channel, but in the thread "
-                  "when the post was in one.",
-           .example = "false"),
+    GW_POLICY_ROWS(gw_bot_config, GW_POLICY_WITH_DEFAULT),
     GW_KEY(gw_bot_config, handler, GW_KEY_TEXT,
-           .doc = "Name of the handler, under `handlers`, that answers. Without one the bot only "
-                  "journals, and posts what the command line tells it to.",
+           .doc = "Name of the handler, under `handlers`, that answers what no route of `routes` "
+                  "takes. Without handler and routes the bot only journals, and posts what the "
+                  "command line tells it to.",
            .example = "deploy"),
+    GW_KEY(gw_bot_config, routes, GW_KEY_ITEMS,
+           .count_offset = offsetof(struct gw_bot_config, n_routes), .section = &gw_route_section,
+           .doc = "Which handler answers what: the first route that fits, see below.",
+           .example = "[]"),
+    GW_KEY(gw_bot_config, pairing, GW_KEY_BOOL, .fallback = "false",
+           .doc = "Somebody unknown who writes a direct message is shown a code; who operates the "
+                  "daemon lets that person in by `matterwire pair approve CODE`.",
+           .example = "true"),
+    GW_KEY(gw_bot_config, control_prefix, GW_KEY_TEXT, .fallback_doc = "none",
+           .doc = "What has to stand before the words `stop`, `reset` and `status` for the bot to "
+                  "take them as commands.",
+           .example = "\"!\""),
     GW_KEY(gw_bot_config, tls, GW_KEY_SECTION, .section = &gw_tls_section,
            .doc = "TLS options, see below.", .example = "{ ca_file: company-ca.pem }"),
     GW_KEY(gw_bot_config, proxy, GW_KEY_TEXT,
@@ -401,6 +406,9 @@ static const struct gw_key daemon_keys[] = {
     GW_KEY(gw_daemon_config, log_level, GW_KEY_CHOICE, .fallback = "info",
            .choices = "error warning info debug", .doc = "How much the daemon logs.",
            .example = "debug"),
+    GW_KEY(gw_daemon_config, concurrency, GW_KEY_COUNT, .fallback = "64", .min = 1, .max = 10000,
+           .doc = "How many answers may be under way at once, of all bots and handlers.",
+           .example = "16"),
     GW_KEY(gw_daemon_config, attach_roots, GW_KEY_WORDS, .fallback_doc = "anywhere",
            .doc =
                "Folders that files may be sent from, by `send --file`, `reply --file` and "
@@ -432,6 +440,10 @@ static const struct gw_key file_keys[] = {
     GW_KEY(gw_config, handlers, GW_KEY_NAMED,
            .count_offset = offsetof(struct gw_config, n_handlers), .section = &gw_handler_section,
            .doc = "Ways of answering.", .example = "{}"),
+    GW_KEY(gw_config, groups, GW_KEY_NAMED, .count_offset = offsetof(struct gw_config, n_groups),
+           .section = &gw_group_section,
+           .doc = "Groups of people, for `allowed_users` and its like.",
+           .example = "{ oncall: [\"@alice\", \"@bob\"] }"),
     GW_KEY(gw_config, daemon, GW_KEY_SECTION, .section = &daemon_section,
            .doc = "The daemon itself.", .example = "{ log_level: debug }"),
 };

@@ -143,11 +143,11 @@ static void test_newcomer(void **state)
     assert_string_equal(c->bots[0].endpoint, "https://mattermost.example.com");
     assert_int_equal(c->bots[0].channels.n, 1);
     assert_string_equal(c->bots[0].channels.items[0], "a1b2c3d4e5f6g7h8i9j0klmnop");
-    assert_int_equal(c->bots[0].allowed_users.n, 0);
+    assert_int_equal(c->bots[0].policy.allowed_users.n, 0);
     assert_null(c->bots[0].handler);
     assert_int_equal(c->bots[0].transport, GW_TRANSPORT_WEBSOCKET);
-    assert_true(c->bots[0].mention_only);
-    assert_true(c->bots[0].thread_replies);
+    assert_true(c->bots[0].policy.mention_only);
+    assert_int_equal(c->bots[0].policy.thread_replies, GW_THREAD);
     assert_int_equal(c->bots[0].timeout_ms, 30000);
     assert_int_equal(c->bots[0].poll_interval_ms, 3000);
     assert_false(c->bots[0].tls.insecure);
@@ -204,9 +204,9 @@ static void test_all_keys(void **state)
     assert_int_equal(a->transport, GW_TRANSPORT_POLL);
     assert_int_equal(a->poll_interval_ms, 500);
     assert_int_equal(a->channels.n, 1);
-    assert_string_equal(a->allowed_users.items[0], "*");
-    assert_false(a->mention_only);
-    assert_false(a->thread_replies);
+    assert_string_equal(a->policy.allowed_users.items[0], "*");
+    assert_false(a->policy.mention_only);
+    assert_int_equal(a->policy.thread_replies, GW_THREAD_SAME);
     assert_string_equal(a->handler, "h");
     assert_string_equal(a->tls.ca_file, pem);
     assert_string_equal(a->tls.cert_file, pem);

@@ -47,10 +47,11 @@ static const struct {
      "too)\n"},
     {BOT "  channels: {a: b}\n", "5:3: `channels` must be a list such as [town-square, ops/alerts, "
                                  "a1b2c3d4e5f6g7h8i9j0klmnop], not a mapping\n"},
-    {BOT "  channels:\n  allowed_users:\n  - alice\n  - group:x\n  - '@bob'\n",
+    {BOT "  channels:\n  allowed_users:\n  - alice\n  - role:x\n  - '@bob'\n",
      "7:5: \"alice\" is no user: did you mean \"@alice\"? (a user id or \"*\" for everyone is fine "
      "too)\n"
-     "8:5: \"group:x\" is no user: write \"@name\", a user id, or \"*\" for everyone\n"},
+     "8:5: \"role:x\" is nobody: write \"@name\", a user id, group:NAME, team:NAME, "
+     "channel-admins, or \"*\" for everyone\n"},
     {BOT "  team:\n  proxy: ''\n", "5:3: `team` has no value\n"
                                    "6:11: `proxy` is empty\n"},
     {BOT "daemon:\n  files: {quota: 1, max_size: huge, download: mention, typs: x}\n",

@@ -114,6 +114,24 @@ static int call_reaction_remove(struct mm_client *c, const struct gw_effect *e, 
         cb, userdata);
 }
 
+static int call_ephemeral(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
+{
+    const char *user_id = mw_json_str(e->payload, "user_id");
+    const cJSON *props = mw_json_obj(e->payload, "props");
+    MW_AUTOJSON *body = cJSON_CreateObject(), *post = cJSON_CreateObject();
+
+    if (!user_id)
+        return -EINVAL;
+    if (!body || !post ||
+        (mw_json_add_str(post, "channel_id", e->channel_id) |
+         mw_json_add_str(post, "root_id", mw_json_str_or(e->payload, "root_id", "")) |
+         mw_json_add_str(post, "message", mw_json_str_or(e->payload, "message", ""))) ||
+        (props && mw_json_add(post, "props", cJSON_Duplicate(props, true))) ||
+        mw_json_add_str(body, "user_id", user_id) || mw_json_add(body, "post", take_ptr(post)))
+        return -ENOMEM;
+    return mm_call(c, "POST", "/posts/ephemeral", take_ptr(body), cb, userdata);
+}
+
 static int call_pin(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
 {
     const char *post_id = mw_json_str(e->payload, "post_id");
@@ -163,6 +181,10 @@ static const struct gw_effect_kind kinds[] = {
      .gone_is_done = true,
      .forbidden = MEMBER " and have the right remove_reaction; " GIVES,
      .call = call_reaction_remove},
+    {.name = "ephemeral",
+     .forbidden = "ephemeral posts take the right create_post_ephemeral, which only system admins "
+                  "have by default; " GIVES,
+     .call = call_ephemeral},
     {.name = "pin", .class = MM_CLASS_CHANGE, .forbidden = MEMBER, .call = call_pin},
     {.name = "unpin",
      .class = MM_CLASS_CHANGE,

@@ -10,6 +10,9 @@
  *   reaction_add     {"post_id", "emoji_name"}
  *   reaction_remove  {"post_id", "emoji_name"}
  *   pin, unpin       {"post_id"}
+ *   ephemeral        {"user_id", "message", "root_id"?, "props"?}
+ * Instead of "post_id": "post_key", the key of the row whose post is meant; that row is before this
+ * one in the same conversation.
  * Facts: reference, sections 1.5 and 1.6.
  */
 #ifndef MW_GATEWAY_EFFECT_H

@@ -140,11 +140,18 @@ const struct gw_handler_type *gw_handler_slot_type(const struct gw_handler_slot 
     return s->type;
 }
 
-void gw_handler_reset(struct gw_handler *h, const char *conversation)
+const struct gw_handler_config *gw_handler_slot_config(const struct gw_handler_slot *s)
 {
-    struct gw_handler_slot *s = newest(h);
+    return s->host.config;
+}
 
-    if (s && s->type->reset)
+void gw_handler_reset(struct gw *gw, struct gw_handler *h, const char *conversation)
+{
+    struct gw_handler_slot *s = NULL;
+    MW_AUTOERROR err = MW_ERROR_INIT;
+
+    /* Opening is cheap, and only the type knows what it keeps where. */
+    if (h->config && h->type->reset && !current(gw, h, &s, &err))
         s->type->reset(s->instance, conversation);
 }
 

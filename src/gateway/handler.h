@@ -88,6 +88,7 @@ struct gw_permission {
     const char *details; /* arguments as JSON or text; may be long; "" = none */
     const struct gw_permission_option *options;
     size_t n_options;
+    int64_t timeout_ms; /* nobody decided for so long: the decision is NULL; 0 = no limit */
 };
 
 /* A run tells the gateway. Strings are valid during the call. `turn` is the gateway's. */
@@ -125,7 +126,8 @@ struct gw_handler_type {
     /* The decision for a permission: the id of an option, NULL = nobody decided, or the turn was
      * stopped. NULL when the type never asks. */
     void (*permitted)(struct gw_handler_run *run, int ask, const char *option);
-    /* Forget what was said in a conversation; no run of it is under way. NULL = nothing is kept. */
+    /* Forget what was said in a conversation, also in the state; no run of it is under way. NULL =
+     * nothing is kept. */
     void (*reset)(struct gw_handler_instance *in, const char *conversation);
     /* For `status`: members of an object ("pid", "restarts", "sessions" ...). May be NULL. */
     void (*status)(const struct gw_handler_instance *in, cJSON *object);

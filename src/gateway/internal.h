@@ -7,8 +7,10 @@
  *   bot.c       one bot: client, session, names; events into the journal
  *   handler.c   instances of handlers, over reloads; state.c what they keep
  *   route.c     which events run a handler
- *   dispatch.c  the route consumer: journal -> tasks -> handler runs -> outbox rows
- *   answer.c    an answer as outbox rows
+ *   dispatch.c  the route consumer: journal -> tasks -> turns -> outbox rows; see
+ *               dispatch_internal.h for its parts
+ *   access.c    who may trigger what; limits.c how often; pair.c who was let in by a code
+ *   answer.c    an answer as outbox rows; answer_json.c an answer in JSON
  *   outbox.c    the sender; attempt.c one row's way; effect.c the table of kinds
  *   post_actions.c  what gw_act does, typing, ephemeral posts
  *   directory.c lists of channels, people ...; channel.c changes channels; query.c what they share
@@ -21,6 +23,7 @@
 
 #include "base/map.h"
 #include "gateway/gateway.h"
+#include "gateway/limits.h"
 #include "gateway/names.h"
 #include "gateway/outbox.h"
 #include "gateway/route.h"
@@ -40,9 +43,7 @@ struct gw_handler {
     char *name;
     const struct gw_handler_config *config; /* NULL = no longer in the config */
     const struct gw_handler_type *type;
-    unsigned running;
-    struct gw_conversation *wait_head, *wait_tail; /* that wait for a free place */
-    unsigned waiting;
+    unsigned running, waiting;              /* turns; conversations in line for it */
     int64_t ended[GW_HANDLER_CANCELED + 1]; /* by enum gw_handler_end */
     char *last_error;
     int64_t last_error_at;
@@ -56,7 +57,7 @@ struct gw_bot {
     const struct gw_bot_config *config; /* NULL once it is removed */
     bool removed;
     bool configured; /* names and routes are those of the config */
-    /* `channels` and `route` hold the ids of all names: nothing is decided before. */
+    /* `channels` and `routes` hold the ids of all names: nothing is decided before. */
     bool names_known;
 
     struct mm_client *client;
@@ -70,7 +71,11 @@ struct gw_bot {
 
     struct gw_names names;
     struct mw_map channels; /* ids to follow; not used when the config names none */
-    struct gw_route route;
+    struct gw_routes routes;
+    unsigned generation; /* of the routes */
+    bool follows;        /* one of them follows threads */
+    struct gw_members members;
+    struct gw_limits people, robots, refusals;
     int64_t verdicts[GW_VERDICTS];
 
     struct mw_tx *tx; /* events of this round of the loop */
@@ -103,6 +108,9 @@ struct gw {
     struct mw_map budgets;  /* endpoint -> struct mm_budget; they stay until the gateway ends */
     struct mw_map handlers; /* name -> struct gw_handler */
     struct mw_map state;    /* see state.c */
+    unsigned running;       /* turns, of all bots */
+    /* Conversations that wait for a free place, in order. */
+    struct gw_conversation *wait_head, *wait_tail;
 
     struct gw_flush *flush;
     struct mw_timer *start_timer;
@@ -144,7 +152,9 @@ int gw_handler_start(struct gw *gw, struct gw_handler *h, const struct gw_turn *
 /* The run told its end; call it when the run's own code is no longer on the stack. */
 void gw_handler_ended(struct gw_handler_slot *s);
 const struct gw_handler_type *gw_handler_slot_type(const struct gw_handler_slot *s);
-void gw_handler_reset(struct gw_handler *h, const char *conversation);
+const struct gw_handler_config *gw_handler_slot_config(const struct gw_handler_slot *s);
+/* Forgets a conversation, also what the store keeps of it. */
+void gw_handler_reset(struct gw *gw, struct gw_handler *h, const char *conversation);
 void gw_handler_status(const struct gw_handler *h, cJSON *object);
 
 /* ---- state.c ---- */
@@ -207,7 +217,20 @@ struct gw_dispatch_stats {
 };
 void gw_dispatch_get_stats(const struct gw_dispatch *d, struct gw_dispatch_stats *ret);
 
+/* A row of the outbox was delivered: a turn may wait for it. */
+void gw_dispatch_delivered(struct gw_dispatch *d, const struct gw_delivery *delivery);
+/* The bot's routes are about to change. */
+void gw_dispatch_forget_routes(struct gw_dispatch *d);
+
 /* ---- answer.c ---- */
+/* One row of the outbox; payloads are in effect.h. */
+struct gw_new_effect {
+    const char *bot, *key, *kind, *conversation, *channel_id;
+    int64_t event_id;
+    const cJSON *payload;
+};
+int gw_effect_add(struct mw_tx *tx, const struct gw_new_effect *e);
+
 struct gw_post {
     const char *bot, *key, *channel_id, *root_id, *conversation, *text;
     int64_t event_id;

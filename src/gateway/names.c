@@ -21,28 +21,60 @@ static int name_init(struct gw_name *n, const char *given, bool is_user)
     return 0;
 }
 
-int gw_names_init(struct gw_names *names, const struct gw_bot_config *config)
+static int add(struct gw_names *names, const char *given, bool is_user)
 {
-    const struct gw_strings *lists[] = {&config->channels, &config->allowed_users};
+    struct gw_name *items;
 
-    *names = (struct gw_names){0};
-    names->items = calloc(config->channels.n + config->allowed_users.n + 1, sizeof(*names->items));
-    if (!names->items || mw_str_set(&names->team, config->team))
-        goto fail;
-    for (size_t l = 0; l < MW_ARRAY_LEN(lists); l++) {
-        for (size_t i = 0; i < lists[l]->n; i++) {
-            const char *given = lists[l]->items[i];
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->items[i].is_user == is_user && mw_streq(names->items[i].given, given))
+            return 0;
+    }
+    items = reallocarray(names->items, names->n + 1, sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    names->items = items;
+    items[names->n] = (struct gw_name){0};
+    return name_init(&items[names->n++], given, is_user);
+}
 
-            if (l == 1 && mw_streq(given, "*"))
-                continue;
-            if (name_init(&names->items[names->n++], given, l == 1))
-                goto fail;
-        }
+/* Of the words of a list those that name one person, and the people of groups. */
+static int add_people(struct gw_names *names, const struct gw_config *config,
+                      const struct gw_strings *words)
+{
+    for (size_t i = 0; i < words->n; i++) {
+        const char *w = words->items[i];
+        const struct gw_group_config *g =
+            mw_starts_with(w, "group:") ? gw_config_group(config, w + 6) : NULL;
+
+        if ((w[0] == '@' || mw_id_valid(w)) && add(names, w, true))
+            return -ENOMEM;
+        if (g && add_people(names, config, &g->members))
+            return -ENOMEM;
     }
     return 0;
-fail:
-    gw_names_deinit(names);
-    return -ENOMEM;
+}
+
+int gw_names_init(struct gw_names *names, const struct gw_config *config,
+                  const struct gw_bot_config *bot)
+{
+    int rc;
+
+    *names = (struct gw_names){0};
+    rc = mw_str_set(&names->team, bot->team);
+    for (size_t i = 0; i < bot->channels.n && !rc; i++)
+        rc = add(names, bot->channels.items[i], false);
+    if (!rc) /* also without a route: `status` tells whether they exist */
+        rc = add_people(names, config, &bot->policy.allowed_users);
+    for (size_t i = 0; i < bot->n_routes && !rc; i++) {
+        const struct gw_policy *p = &bot->routes[i].policy;
+
+        rc = add_people(names, config, &p->allowed_users);
+        if (!rc)
+            rc = add_people(names, config, &p->denied_users);
+    }
+    if (rc)
+        gw_names_deinit(names);
+    return rc;
 }
 
 void gw_names_deinit(struct gw_names *names)

@@ -1,5 +1,5 @@
 /*
- * The names in a bot's config, made into ids: `channels` and `allowed_users`.
+ * The names in a bot's config, made into ids: its `channels`, and the people of its routes.
  *
  * People and channels are renamed, so names are resolved once per start and by id from then on. A
  * name that does not resolve is kept with the reason; the others work. All calls on the loop's
@@ -37,8 +37,10 @@ struct gw_names {
     void *userdata;
 };
 
-/* Copies the names. Ids are known at once. Returns 0 or -ENOMEM. */
-int gw_names_init(struct gw_names *names, const struct gw_bot_config *config);
+/* Copies the names, those of the config's groups too. Ids are known at once. Returns 0 or -ENOMEM.
+ */
+int gw_names_init(struct gw_names *names, const struct gw_config *config,
+                  const struct gw_bot_config *bot);
 void gw_names_deinit(struct gw_names *names);
 
 /* Every name has an id, or the server said that it has none. */

@@ -20,9 +20,8 @@ void gw_row_free(struct gw_row *r)
     free(r);
 }
 
-void gw_row_tell(const struct gw_row *r)
+void gw_row_tell(const struct gw_sender *s, const struct gw_row *r)
 {
-    const struct gw_sender *s = r->lane->s;
     const struct gw_delivery d = {
         .key = r->key,
         .kind = r->kind_name,
@@ -368,7 +367,7 @@ void gw_sender_drop_end(struct gw_sender *s, int64_t id, bool dropped)
     if (r && dropped) {
         r->state = MW_OUTBOX_DROPPED;
         (void)!mw_str_set(&r->error, "somebody dropped it");
-        gw_row_tell(r);
+        gw_row_tell(s, r);
         take_out(r);
         gw_row_free(r);
     } else if (r) {

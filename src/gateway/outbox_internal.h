@@ -71,7 +71,7 @@ struct gw_sender {
 /* ---- outbox.c ---- */
 void gw_row_free(struct gw_row *r);
 /* Tells whoever waits how the row ended. */
-void gw_row_tell(const struct gw_row *r);
+void gw_row_tell(const struct gw_sender *s, const struct gw_row *r);
 /* Takes the head row out of its lane; the lane goes behind the others, or away. */
 void gw_lane_pop(struct gw_lane *l);
 /* Starts what can go now, and the timer for the rest. */

@@ -126,8 +126,10 @@ static void remove_bot(struct gw *gw, struct gw_bot *bot, struct change *ch)
     gw_dispatch_stop(bot->dispatch);
     gw_dispatch_cancel(bot->dispatch);
     gw_send_abandon(gw, bot, "the bot was removed from the config", "when it is there again");
+    gw_dispatch_forget_routes(bot->dispatch);
+    gw_routes_deinit(&bot->routes);
+    bot->generation++;
     bot->config = NULL;
-    bot->route.handler = NULL;
     ch->gone[gw->n_gone++] = bot;
 }
 
@@ -144,6 +146,7 @@ static bool kept(const struct gw_config *config, const struct change *ch, const 
 static void swap(struct gw *gw, struct gw_config *config, struct change *ch)
 {
     struct gw_config *old = gw->config;
+    bool same_groups = old && gw_groups_equal(old, config);
     size_t it = 0, n_gone = gw->n_gone;
     void *value;
 
@@ -175,9 +178,9 @@ static void swap(struct gw *gw, struct gw_config *config, struct change *ch)
         struct gw_bot *bot = gw->bots[i];
         const struct gw_bot_config *was = bot->config;
 
-        if (was && gw_bot_config_equal(was, &config->bots[i])) {
+        if (was && same_groups && gw_bot_config_equal(was, &config->bots[i])) {
             bot->config = &config->bots[i];
-            bot->route.handler = bot->config->handler;
+            gw_routes_move(&bot->routes, config, bot->config);
             continue;
         }
         gw_bot_configure(bot, &config->bots[i]);

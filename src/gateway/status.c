@@ -135,6 +135,33 @@ static cJSON *tasks_json(struct gw *gw, const struct gw_bot *bot)
     return take_ptr(o);
 }
 
+static bool everyone(const struct gw_bot_config *c)
+{
+    for (size_t i = 0; i < c->policy.allowed_users.n; i++) {
+        if (mw_streq(c->policy.allowed_users.items[i], "*"))
+            return true;
+    }
+    return false;
+}
+
+static cJSON *routes_json(const struct gw_bot *bot)
+{
+    MW_AUTOJSON *array = cJSON_CreateArray();
+
+    for (size_t i = 0; array && i < bot->routes.n; i++) {
+        const struct gw_route *r = &bot->routes.items[i];
+        cJSON *o = cJSON_CreateObject();
+
+        if (mw_json_push(array, o) || mw_json_add_str(o, "name", r->config->name) ||
+            mw_json_add_str(o, "when", r->config->when) ||
+            (r->config->handler && mw_json_add_str(o, "handler", r->config->handler)) ||
+            (r->config->schedule && mw_json_add_str(o, "schedule", r->config->schedule)) ||
+            mw_json_add_i64(o, "running", r->running))
+            return NULL;
+    }
+    return take_ptr(array);
+}
+
 static cJSON *bot_json(struct gw *gw, const struct gw_bot *bot)
 {
     const struct gw_bot_config *c = bot->config;
@@ -152,9 +179,10 @@ static cJSON *bot_json(struct gw *gw, const struct gw_bot *bot)
         mw_json_add_bool(o, "all_channels", c->channels.n == 0) |
         mw_json_add(o, "channels", names_json(bot, false)) |
         mw_json_add(o, "allowed_users", names_json(bot, true)) |
-        mw_json_add_bool(o, "everyone", bot->route.everyone) |
-        mw_json_add_bool(o, "mention_only", c->mention_only) |
-        mw_json_add_bool(o, "thread_replies", c->thread_replies) |
+        mw_json_add_bool(o, "everyone", everyone(c)) |
+        mw_json_add_bool(o, "mention_only", c->policy.mention_only) |
+        mw_json_add_bool(o, "thread_replies", c->policy.thread_replies == GW_THREAD) |
+        mw_json_add(o, "routes", routes_json(bot)) |
         mw_json_add(o, "decisions", decisions_json(bot)) |
         mw_json_add(o, "tasks", tasks_json(gw, bot)) |
         mw_json_add(o, "outbox", outbox_json(gw, bot)))
