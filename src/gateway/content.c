@@ -400,6 +400,11 @@ int gw_content_new(uv_loop_t *loop, struct mw_store *store, const char *folder,
     return 0;
 }
 
+void gw_content_stop(struct gw_content *c)
+{
+    mw_timer_stop(c->sweep_timer);
+}
+
 void gw_content_free(struct gw_content *c)
 {
     if (!c)

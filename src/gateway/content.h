@@ -19,6 +19,8 @@ struct gw_content;
 int gw_content_new(uv_loop_t *loop, struct mw_store *store, const char *folder,
                    struct gw_content **ret, struct mw_error *err);
 void gw_content_free(struct gw_content *c);
+/* Before the store is closed: nothing is looked for any more. */
+void gw_content_stop(struct gw_content *c);
 
 /* Where a content lies. Allocated; NULL = no memory. */
 char *gw_content_path(const struct gw_content *c, const char *hash);

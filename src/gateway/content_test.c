@@ -34,6 +34,7 @@ static void open_content(struct test *t)
 /* The daemon ends, however, and starts again. */
 static void restart(struct test *t)
 {
+    gw_content_stop(t->content);
     test_close(t->f);
     gw_content_free(take_ptr(t->content));
     test_open(t->f);
@@ -58,6 +59,7 @@ static int teardown(void **state)
     struct test *t = *state;
     MW_AUTOFREE char *command = mw_asprintf("rm -rf '%s'", t->folder);
 
+    gw_content_stop(t->content);
     test_close(t->f);
     gw_content_free(t->content);
     uv_run(&t->f->loop, UV_RUN_DEFAULT);

@@ -463,6 +463,7 @@ void gw_files_stop(struct gw_files *files)
     if (!files)
         return;
     files->stopped = true;
+    gw_content_stop(files->content);
     while (mw_map_next(&files->jobs, &it, NULL, &value)) {
         struct job *j = value;
 
