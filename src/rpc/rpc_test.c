@@ -9,268 +9,10 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "gateway/read.h"
 #include "rpc/message.h"
 #include "rpc/methods.h"
 #include "rpc/rpc.h"
-
-/* ---- The gateway of the test ---- */
-
-#define EVENTS_MAX 100000
-
-struct gw {
-    struct gw_config config;
-    struct {
-        gw_cb cb;
-        void *userdata;
-    } waiting[8]; /* sends */
-    unsigned n_waiting;
-    unsigned sends;
-    char *sent_text, *sent_channel, *sent_root;
-    int64_t n_events; /* in the journal: ids 1..n */
-    struct gw_consumer *consumer;
-    int64_t reads; /* events given */
-    bool bot_gone;
-};
-
-struct gw_bot {
-    const char *name;
-};
-
-struct gw_consumer {
-    struct gw *gw;
-    struct gw_consumer_params params;
-    char name[32];
-    int64_t at, acked;
-    bool idle; /* read to the end since the last on_ready */
-};
-
-static struct gw_bot helper = {"helper"};
-
-struct gw_bot *gw_find_bot(struct gw *gw, const char *name, struct mw_error *err)
-{
-    if (!name || strcmp(name, helper.name) == 0)
-        return &helper;
-    mw_error_set(err, -ENOENT, "there is no bot \"%s\"; there is helper", name);
-    return NULL;
-}
-
-const char *gw_bot_name(const struct gw_bot *bot)
-{
-    return bot->name;
-}
-
-const struct gw_config *gw_get_config(const struct gw *gw)
-{
-    return &gw->config;
-}
-
-struct mw_store *gw_store(struct gw *gw)
-{
-    return (struct mw_store *)gw;
-}
-
-void gw_resolve_scope(struct gw *gw, struct gw_bot *bot, const struct gw_scope *scope, gw_cb cb,
-                      void *userdata)
-{
-    struct gw_reply reply = {.code = GW_OK, .result = cJSON_CreateObject()};
-
-    assert_non_null(reply.result);
-    if (scope->channel) {
-        reply.code = GW_NOT_FOUND;
-        mw_error_set(&reply.err, 1, "there is no channel \"%s\"", scope->channel);
-    }
-    if (scope->thread)
-        assert_int_equal(mw_json_add_str(reply.result, "root_id", scope->thread), 0);
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-    cJSON_Delete(reply.result);
-}
-
-void gw_server_posts(struct gw *gw, struct gw_bot *bot, const struct gw_server_posts *req, gw_cb cb,
-                     void *userdata)
-{
-    fail_msg("no test calls this");
-}
-
-cJSON *gw_search_json(struct gw *gw, const struct mw_search *search, bool raw,
-                      enum gw_code *ret_code, struct mw_error *err)
-{
-    fail_msg("no test calls this");
-    return NULL;
-}
-
-void gw_inbox(struct gw *gw, struct gw_bot *bot, const struct gw_inbox *req, gw_cb cb,
-              void *userdata)
-{
-    fail_msg("no test calls this");
-}
-
-cJSON *gw_missed_json(struct gw *gw, struct gw_bot *bot, int64_t since, int64_t until,
-                      struct mw_error *err)
-{
-    fail_msg("no test calls this");
-    return NULL;
-}
-
-cJSON *gw_bots_json(struct gw *gw)
-{
-    return cJSON_Parse("[{\"name\":\"helper\"}]");
-}
-
-cJSON *gw_status_json(struct gw *gw)
-{
-    return cJSON_Parse("{\"version\":\"x\"}");
-}
-
-void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb cb, void *userdata)
-{
-    gw->sends++;
-    assert_int_equal(mw_str_set(&gw->sent_text, req->text), 0);
-    assert_int_equal(mw_str_set(&gw->sent_channel, req->channel), 0);
-    assert_int_equal(mw_str_set(&gw->sent_root, req->root), 0);
-    gw->waiting[gw->n_waiting].cb = cb;
-    gw->waiting[gw->n_waiting++].userdata = userdata;
-}
-
-void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb cb, void *userdata)
-{
-    fail_msg("no test calls this");
-}
-
-void gw_typing(struct gw *gw, struct gw_bot *bot, const char *channel, const char *root, gw_cb cb,
-               void *userdata)
-{
-    fail_msg("no test calls this");
-}
-
-void gw_ephemeral(struct gw *gw, struct gw_bot *bot, const struct gw_ephemeral *req, gw_cb cb,
-                  void *userdata)
-{
-    fail_msg("no test calls this");
-}
-
-/* The oldest one ends. */
-static void send_ends(struct gw *gw, enum gw_code code, const char *text)
-{
-    struct gw_reply reply = {.code = code};
-    gw_cb cb;
-    void *userdata;
-
-    if (code == GW_OK)
-        reply.result = cJSON_Parse(text);
-    else
-        mw_error_set(&reply.err, 1, "%s", text);
-    gw->n_waiting--;
-    cb = gw->waiting[0].cb;
-    userdata = gw->waiting[0].userdata;
-    memmove(gw->waiting, gw->waiting + 1, gw->n_waiting * sizeof(gw->waiting[0]));
-    cb(&reply, userdata);
-    mw_error_reset(&reply.err);
-    cJSON_Delete(reply.result);
-}
-
-static struct mw_event make_event(int64_t id)
-{
-    return (struct mw_event){
-        .id = id,
-        .bot = "helper",
-        .kind = MW_EVENT_POST,
-        .at = id,
-        .object = "",
-        .post_id = "p",
-        .root_id = "",
-        .channel_id = "c",
-        .channel_name = "town",
-        .channel_type = "O",
-        .team_id = "",
-        .team_name = "",
-        .user_id = "u",
-        .user_name = "ann",
-        .text = "0123456789012345678901234567890123456789",
-        .files = "",
-        .detail = "",
-        .raw = "",
-    };
-}
-
-int gw_consumer_new(struct gw *gw, const struct gw_consumer_params *params,
-                    struct gw_consumer **ret, struct mw_error *err)
-{
-    struct gw_consumer *c = calloc(1, sizeof(*c));
-
-    assert_non_null(c);
-    c->gw = gw;
-    c->params = *params;
-    if (params->name)
-        snprintf(c->name, sizeof(c->name), "%s", params->name);
-    c->at = params->after_id < 0 ? gw->n_events : params->after_id;
-    gw->consumer = c;
-    *ret = c;
-    return 0;
-}
-
-int gw_consumer_read(struct gw_consumer *c, unsigned limit, mw_event_row_cb cb, void *userdata)
-{
-    int n = 0;
-
-    while (c->at < c->gw->n_events && (unsigned)n < limit) {
-        struct mw_event ev = make_event(c->at + 1);
-
-        if (!cb(&ev, userdata))
-            break;
-        c->at++;
-        c->gw->reads++;
-        n++;
-    }
-    c->idle = c->at == c->gw->n_events;
-    return n;
-}
-
-int64_t gw_consumer_position(const struct gw_consumer *c)
-{
-    return 0;
-}
-
-bool gw_consumer_gone(const struct gw_consumer *c)
-{
-    return c->gw->bot_gone;
-}
-
-cJSON *gw_consumers_json(struct gw *gw)
-{
-    return cJSON_Parse("[{\"name\":\"log\"}]");
-}
-
-int gw_consumer_ack(struct gw_consumer *c, int64_t id)
-{
-    c->acked = id;
-    return 0;
-}
-
-void gw_consumer_free(struct gw_consumer *c)
-{
-    if (c)
-        c->gw->consumer = NULL;
-    free(c);
-}
-
-/* The journal: what `history` asks the store for. */
-int mw_store_events(struct mw_store *s, const struct mw_event_filter *f, mw_event_row_cb cb,
-                    void *userdata, struct mw_error *err)
-{
-    struct gw *gw = (struct gw *)s;
-    int64_t last = f->before_id ? MW_MIN(gw->n_events, f->before_id - 1) : gw->n_events;
-
-    assert_true(f->newest_first || f->limit == 1);
-    for (int64_t id = last; id > f->after_id && last - id < f->limit; id--) {
-        struct mw_event ev = make_event(id);
-
-        if (!cb(&ev, userdata))
-            break;
-    }
-    return 0;
-}
+#include "rpc/rpc_test_gateway.h"
 
 /* ---- The client of the test ---- */
 
@@ -599,6 +341,86 @@ static void test_subscriber_says_no_more(void **state)
     f->fd = connect_to(f->path);
 }
 
+/* What a client says that uses most of the protocol; {} are the answers that it gets. */
+static const char session_text[] =
+    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"bots\"}\n"
+    "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"send\",\"params\":{\"channel\":\"town\","
+    "\"text\":\"Hi\"}}\n"
+    "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"stream\",\"params\":{\"consumer\":\"c\","
+    "\"after\":0,\"credit\":3}}\n"
+    "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"stream.ack\",\"params\":{\"subscription\":1,"
+    "\"id\":1}}\n";
+
+/* The client is gone, by a reset or in order; the server forgot it, and serves others. */
+static void leave_and_check(struct fixture *f, int fd, bool reset)
+{
+    const struct linger hard = {.l_onoff = 1};
+
+    if (reset)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+    close(fd);
+    settle(f);
+    while (f->gw.n_waiting)
+        send_ends(&f->gw, GW_OK, "{}");
+    settle(f);
+    assert_null(f->gw.consumer);
+    say(f, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"ping\"}");
+    expect(f, "{\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}");
+}
+
+/* Clients that die at each byte of what they say. A whole request is done once, half a one never.
+ */
+static void test_cut_requests(void **state)
+{
+    struct fixture *f = *state;
+    const char *send_end = strstr(session_text, "\"Hi\"}}\n") + strlen("\"Hi\"}}");
+
+    f->gw.n_events = 3;
+    for (size_t n = 0; n < sizeof(session_text); n++) {
+        unsigned before = f->gw.sends;
+        int fd = connect_to(f->path);
+
+        assert_int_equal(send(fd, session_text, n, MSG_NOSIGNAL), n);
+        settle(f);
+        leave_and_check(f, fd, n & 1);
+        /* A last line without its end counts when the client ended its side in order. */
+        if (session_text + n > send_end)
+            assert_int_equal(f->gw.sends, before + 1);
+        else if (session_text + n < send_end)
+            assert_int_equal(f->gw.sends, before);
+    }
+}
+
+/* Clients that die after each byte of what they are told. */
+static void test_cut_answers(void **state)
+{
+    struct fixture *f = *state;
+    bool more = true;
+    size_t n = 0;
+
+    f->gw.n_events = 3;
+    for (; more; n++) {
+        int fd = connect_to(f->path), quiet = 0;
+        size_t got = 0;
+        char chunk[4096];
+
+        assert_true(n < sizeof(chunk));
+        say_to(f, fd, session_text);
+        while (got < n && quiet < 50) {
+            ssize_t k = recv(fd, chunk, n - got, 0);
+
+            quiet = k > 0 ? 0 : quiet + 1;
+            got += k > 0 ? (size_t)k : 0;
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+            if (f->gw.n_waiting && got > 20)
+                send_ends(&f->gw, GW_OK, "{}");
+        }
+        more = got == n;
+        leave_and_check(f, fd, n & 1);
+    }
+    assert_true(n > 500);
+}
+
 static void test_line_limit(void **state)
 {
     struct fixture *f = *state;
@@ -823,6 +645,8 @@ int main(void)
         TEST(test_client_goes),
         TEST(test_client_says_no_more),
         TEST(test_subscriber_says_no_more),
+        TEST(test_cut_requests),
+        TEST(test_cut_answers),
         TEST(test_line_limit),
         TEST(test_client_limit),
         TEST(test_history),
