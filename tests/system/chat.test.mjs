@@ -1,10 +1,13 @@
 // Handlers of type `chat`: an OpenAI-compatible server answers.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { within } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { example } from '../lib/program.mjs';
 import { Model, calls, done, finish, lastOf, says, text, usage } from '../lib/model.mjs';
-import { Server, World } from '../lib/server.mjs';
+import { Server, World, sandboxOnly } from '../lib/server.mjs';
 
 let server, world, ann, bob, bot;
 
@@ -92,6 +95,26 @@ describe('a request', () => {
     await ann.post(world.channel, 'short of memory', { root_id: root.id });
     await ann.hears((p) => p.root_id === root.id && p.message === 'answer 7');
     assert.deepEqual(model.requests.items[6].body.messages.slice(1).map((m) => m.role), ['user']);
+  });
+
+  test('history from the journal when the server cannot be asked: the last edit, nothing deleted', sandboxOnly, async (t) => {
+    const model = await Model.open(t, (r) => says(`answer ${r.n}`));
+    const daemon = await daemonFor(t, model);
+    const root = await ann.post(world.channel, 'first draft');
+    await ann.hearsAnswer(bot, root);
+    const gone = await bob.post(world.channel, 'a secret', { root_id: root.id });
+    await ann.hears((p) => p.root_id === root.id && p.message === 'answer 2');
+    await ann.rest.patchPost({ id: root.id, message: 'last draft' });
+    await bob.rest.deletePost(gone.id);
+    const stream = daemon.spawn('stream', '--since', '0', '--kind', 'post_deleted');
+    await stream.line((l) => l.includes(gone.id), 'the deletion');
+    await stream.stop('SIGINT');
+    await server.control('/rules', { action: 'fail', status: 403, method: 'GET', path: `/api/v4/posts/${root.id}/thread`, count: -1 });
+    t.after(() => server.control('/rules/clear', {}));
+    await ann.post(world.channel, 'well?', { root_id: root.id });
+    await ann.hears((p) => p.root_id === root.id && p.message === 'answer 3');
+    assert.deepEqual(model.requests.items[2].body.messages.slice(1).map((m) => m.content),
+      [`${ann.user.username}: last draft`, 'answer 1\n\nanswer 2', `${ann.user.username}: well?`]);
   });
 
   test('a server that does not know stream_options is asked again, once and for all', async (t) => {
@@ -242,6 +265,32 @@ test('the example of the handbook', async (t) => {
   assert.equal((await ann.hearsAnswer(bot, post)).message, `You said: ${name}: hello you`);
   await ann.post(world.channel, 'uptime please', { root_id: post.id });
   await ann.hears((p) => p.root_id === post.id && p.message === 'The tool says: up for ever');
+});
+
+test('the daemon stops amid a turn, at the model and at a tool: exactly one answer each', async (t) => {
+  const model = await Model.open(t, (r) => {
+    if (lastOf(r).endsWith('at the model') && r.n <= 2) return new Promise(() => {});
+    return lastOf(r).endsWith('at a tool') && r.n <= 2 ? calls(['stay', {}]) : says('done');
+  });
+  const tools = [{ name: 'stay', description: 'stays', command: ['./stay'] }];
+  const daemon = await daemonFor(t, model, { tools, history_tokens: 0 }, { scripts: { stay: 'echo $$ >stay.pid; exec sleep 60' } });
+  const posts = [await ann.post(world.channel, 'at the model'), await ann.post(world.channel, 'at a tool')];
+  await model.requests.count(2, () => true);
+  await within((async () => {
+    while (!await readFile(path.join(daemon.folder, 'stay.pid'), 'utf8').catch(() => '')) await new Promise(setImmediate);
+  })(), 'the tool to run');
+  const pid = Number(await readFile(path.join(daemon.folder, 'stay.pid'), 'utf8'));
+  daemon.program.child.kill('SIGTERM');
+  daemon.program.child.kill('SIGTERM');
+  await within(daemon.program.ended, 'the daemon to stop');
+  assert.equal(daemon.program.code, 0);
+  assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  await daemon.start();
+  for (const post of posts) assert.equal((await ann.hearsAnswer(bot, post)).message, 'done');
+  await ann.hearsAnswer(bot, await ann.post(world.channel, 'marker'));
+  for (const post of posts) {
+    assert.equal(ann.events.items.filter((e) => e.event === 'posted' && e.data.post.root_id === post.id).length, 1);
+  }
 });
 
 test('kill -9 amid a turn: exactly one answer', async (t) => {
