@@ -9,7 +9,7 @@
  *   route.c     which events run a handler
  *   dispatch.c  the route consumer: journal -> tasks -> turns -> outbox rows; see
  *               dispatch_internal.h for its parts
- *   access.c    who may trigger what; limits.c how often; pair.c who was let in by a code
+ *   access.c    who may trigger what; rates.c how often; pair.c who was let in by a code
  *   answer.c    an answer as outbox rows; answer_json.c an answer in JSON
  *   outbox.c    the sender; attempt.c one row's way; effect.c the table of kinds
  *   post_actions.c  what gw_act does, typing, ephemeral posts
@@ -23,7 +23,7 @@
 
 #include "base/map.h"
 #include "gateway/gateway.h"
-#include "gateway/limits.h"
+#include "gateway/rates.h"
 #include "gateway/names.h"
 #include "gateway/outbox.h"
 #include "gateway/route.h"

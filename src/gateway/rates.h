@@ -2,8 +2,8 @@
  * How often something may happen in a span of time, by key: messages of a person, turns with
  * another bot. Pure; in memory only: a restart forgets. One thread.
  */
-#ifndef MW_GATEWAY_LIMITS_H
-#define MW_GATEWAY_LIMITS_H
+#ifndef MW_GATEWAY_RATES_H
+#define MW_GATEWAY_RATES_H
 
 #include "base/map.h"
 

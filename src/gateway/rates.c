@@ -1,4 +1,4 @@
-#include "gateway/limits.h"
+#include "gateway/rates.h"
 
 #include <errno.h>
 #include <stdlib.h>
