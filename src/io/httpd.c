@@ -18,6 +18,8 @@
 /* A connection on which nothing moves is closed. It does not count while a request is worked on. */
 #define IDLE_SECONDS 75
 #define BACKLOG      1024
+#define ACCEPTS      64  /* in one turn of the loop */
+#define RETRY_MS     200 /* when the system has no descriptor left */
 
 struct header {
     char *name;
@@ -62,6 +64,12 @@ struct mw_httpd {
     bool kicked; /* MHD_run is due, whatever MHD says: asked for while it ran */
     bool running;
     bool freeing;
+    /* Connections are accepted here: MHD would try without a pause while there is no descriptor. */
+    int listen_fd;
+    struct mw_watch *accepting; /* stands still at the limit, and until `retry` */
+    struct mw_timer *retry;
+    unsigned max_connections;
+    bool at_limit;
     uint16_t port;
     size_t max_body;
     void (*on_request)(struct mw_httpd_request *req, void *userdata);
@@ -477,6 +485,14 @@ static void kick(struct mw_httpd *httpd)
         uv_timer_start(&httpd->timer, on_timer, 0, 0);
 }
 
+static unsigned connections(struct mw_httpd *httpd)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(httpd->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+    return info ? info->num_connections : 0;
+}
+
 static void run(struct mw_httpd *httpd)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
@@ -488,6 +504,10 @@ static void run(struct mw_httpd *httpd)
     if (httpd->freeing) {
         finish_free(httpd);
         return;
+    }
+    if (httpd->at_limit && connections(httpd) < httpd->max_connections) {
+        httpd->at_limit = false;
+        (void)mw_watch_set(httpd->accepting, UV_READABLE);
     }
     if (MHD_get_timeout(httpd->daemon, &timeout) == MHD_YES)
         uv_timer_start(&httpd->timer, on_timer, httpd->kicked ? 0 : timeout, 0);
@@ -505,6 +525,44 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     run(poll->data);
 }
 
+/* Takes what waits, up to the limit. More waits in the kernel until a connection ends, or until
+ * there is a descriptor again. */
+static void on_listen(int status, int events, void *userdata)
+{
+    struct mw_httpd *httpd = userdata;
+    unsigned n = connections(httpd), added = 0;
+    struct sockaddr_storage ss;
+
+    errno = 0;
+    while (n + added < httpd->max_connections && added < ACCEPTS) {
+        socklen_t len = sizeof(ss);
+        int fd =
+            accept4(httpd->listen_fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd < 0)
+            break;
+        /* It closes the descriptor when it fails, too. */
+        added += MHD_add_connection(httpd->daemon, fd, (struct sockaddr *)&ss, len) == MHD_YES;
+        errno = 0;
+    }
+    if (n + added >= httpd->max_connections) {
+        httpd->at_limit = true;
+        (void)mw_watch_set(httpd->accepting, 0);
+    } else if (errno && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+        (void)mw_watch_set(httpd->accepting, 0);
+        mw_timer_start(httpd->retry, RETRY_MS);
+    }
+    if (added)
+        run(httpd);
+}
+
+static void on_retry(void *userdata)
+{
+    struct mw_httpd *httpd = userdata;
+
+    (void)mw_watch_set(httpd->accepting, UV_READABLE);
+}
+
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct mw_httpd *httpd = handle->data;
@@ -519,9 +577,19 @@ static void close_handles(struct mw_httpd *httpd)
     uv_close((uv_handle_t *)&httpd->timer, on_handle_closed);
 }
 
+static void stop_listening(struct mw_httpd *httpd)
+{
+    mw_watch_free(take_ptr(httpd->accepting));
+    mw_timer_free(take_ptr(httpd->retry));
+    if (httpd->listen_fd >= 0)
+        close(httpd->listen_fd);
+    httpd->listen_fd = -1;
+}
+
 static void finish_free(struct mw_httpd *httpd)
 {
     close_handles(httpd);
+    stop_listening(httpd);
     /* MHD refuses to stop while connections are suspended. */
     for (struct mw_httpd_request *req = httpd->requests; req; req = req->next) {
         if (req->suspended) {
@@ -578,17 +646,16 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, uint16_t *
     return 0;
 }
 
-static int start_daemon(struct mw_httpd *httpd, int listen_fd, unsigned max_connections,
-                        struct mw_error *err)
+static int start_daemon(struct mw_httpd *httpd, struct mw_error *err)
 {
     const union MHD_DaemonInfo *info;
     int r;
 
     /* Without MHD_USE_ERROR_LOG, because libraries of ours do not log. */
     httpd->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, on_access,
-        httpd, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0,
+        NULL, NULL, on_access, httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, httpd->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!httpd->daemon)
         return mw_error_set(err, -ENOMEM, "the HTTP server did not start");
@@ -614,23 +681,30 @@ int mw_httpd_new(uv_loop_t *loop, const struct mw_httpd_params *params, struct m
     httpd->max_body = params->max_body ? params->max_body : DEFAULT_MAX_BODY;
     httpd->on_request = params->on_request;
     httpd->userdata = params->userdata;
+    httpd->max_connections =
+        params->max_connections ? params->max_connections : DEFAULT_MAX_CONNECTIONS;
     r = listen_on(params->address, params->port, &fd, &httpd->port, err);
     if (r < 0)
         return r;
-    /* From here MHD owns the descriptor. */
-    r = start_daemon(httpd, fd,
-                     params->max_connections ? params->max_connections : DEFAULT_MAX_CONNECTIONS,
-                     err);
-    if (r < 0)
+    httpd->listen_fd = fd;
+    if ((r = start_daemon(httpd, err)) < 0) {
+        close(fd);
         return r;
+    }
     uv_timer_init(loop, &httpd->timer);
     httpd->poll.data = httpd;
     httpd->timer.data = httpd;
     httpd->handles = 2;
-    r = uv_poll_start(&httpd->poll, UV_READABLE, on_poll);
+    r = mw_timer_new(loop, on_retry, httpd, &httpd->retry);
+    if (r == 0)
+        r = mw_watch_new(loop, fd, on_listen, httpd, &httpd->accepting);
+    if (r == 0)
+        r = mw_watch_set(httpd->accepting, UV_READABLE);
+    if (r == 0)
+        r = uv_poll_start(&httpd->poll, UV_READABLE, on_poll);
     if (r < 0) {
         mw_httpd_free(take_ptr(httpd));
-        return mw_error_set(err, r, "the HTTP server did not start: %s", uv_strerror(r));
+        return mw_error_set(err, r, "the HTTP server did not start: %s", strerror(-r));
     }
     *ret = take_ptr(httpd);
     return 0;

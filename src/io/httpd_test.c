@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -398,8 +399,7 @@ static void test_cut_body_is_no_request(void **state)
     int fd = dial(f);
 
     say(fd, "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nab");
-    /* Two turns: to accept and to read. */
-    uv_run(&f->loop, UV_RUN_ONCE);
+    /* One turn accepts and reads. */
     uv_run(&f->loop, UV_RUN_ONCE);
     shutdown(fd, SHUT_WR);
     text = hear(f, fd, NULL);
@@ -464,6 +464,116 @@ static void test_port_in_use(void **state)
     expect_in(mw_error_text(&err), "example.com");
 }
 
+/* ---- Out of descriptors ---- */
+
+static void on_turn(uv_prepare_t *h)
+{
+    ++*(unsigned *)h->data;
+}
+
+static void on_alarm(uv_timer_t *t)
+{
+    *(bool *)t->data = true;
+}
+
+/* How often the loop turns in half a second. */
+static unsigned turns(struct fixture *f)
+{
+    uv_prepare_t prepare;
+    uv_timer_t alarm;
+    unsigned n = 0;
+    bool over = false;
+
+    uv_prepare_init(&f->loop, &prepare);
+    uv_timer_init(&f->loop, &alarm);
+    prepare.data = &n;
+    alarm.data = &over;
+    uv_prepare_start(&prepare, on_turn);
+    uv_timer_start(&alarm, on_alarm, 500, 0);
+    while (!over)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&prepare, NULL);
+    uv_close((uv_handle_t *)&alarm, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    return n;
+}
+
+/* Lets the process open nothing more; returns the old limit. */
+static struct rlimit no_descriptors(void)
+{
+    int next = open("/dev/null", O_RDONLY);
+    struct rlimit old, none;
+
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return old;
+}
+
+/* With connections, and with none at all. */
+static void waits_for_a_descriptor(struct fixture *f, bool connected)
+{
+    MW_AUTOFREE char *text = NULL;
+    struct rlimit old;
+    int first = -1, fd;
+
+    if (connected) {
+        first = dial(f);
+        say(first, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+        while (!f->held)
+            uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    fd = dial(f);
+    old = no_descriptors();
+    say(fd, "GET /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_in_range(turns(f), 0, 100); /* one that spins comes to some 100,000 */
+    assert_int_equal(f->requests, connected);
+    setrlimit(RLIMIT_NOFILE, &old);
+    text = hear(f, fd, NULL);
+    expect_in(text, "GET /late");
+    close(fd);
+    if (connected) {
+        mw_httpd_respond(f->held, 200, "text/plain", "", 0);
+        close(first);
+    }
+}
+
+static void test_no_descriptor_left(void **state)
+{
+    waits_for_a_descriptor(*state, true);
+}
+
+static void test_no_descriptor_from_the_start(void **state)
+{
+    waits_for_a_descriptor(*state, false);
+}
+
+/* More than may connect wait until one goes. */
+static void test_connection_limit(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_httpd_params params = {
+        .address = "127.0.0.1", .max_connections = 2, .on_request = on_request, .userdata = f};
+    MW_AUTOFREE char *text = NULL;
+    int fd[3];
+
+    mw_httpd_free(take_ptr(f->httpd));
+    assert_int_equal(mw_httpd_new(&f->loop, &params, &f->httpd, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        fd[i] = dial(f);
+    assert_in_range(turns(f), 0, 100);
+    say(fd[2], "GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_in_range(turns(f), 0, 100);
+    assert_int_equal(f->requests, 0);
+    close(fd[0]);
+    text = hear(f, fd[2], NULL);
+    expect_in(text, "GET /third");
+    close(fd[1]);
+    close(fd[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +594,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upgrade_not_asked_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_port_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptor_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptor_from_the_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_connection_limit, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
