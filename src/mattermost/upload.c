@@ -49,6 +49,8 @@ static void on_offset(struct mm_result *r, void *userdata)
         mm_op_fail(&u->op, MM_BAD_ANSWER, -EPROTO, "the server does not know how far the file is");
         return;
     }
+    if (offset > u->done)
+        u->failures = 0;
     u->done = offset;
     send_piece(u);
 }
