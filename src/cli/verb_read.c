@@ -7,40 +7,55 @@
     "ask the server instead of the journal: posts as they are now, 1000 at the most, also those "  \
     "from before the bot came"
 
+/* Rows that several verbs share; `type` is the struct of the verb's options. */
+#define CHANNEL(type)                                                                              \
+    MW_OPTION("channel", 'C', MW_OPT_STRING, "NAME", "only this channel, by any of its names",     \
+              type, channel)
+#define THREAD(type)                                                                               \
+    MW_OPTION("thread", 'r', MW_OPT_STRING, "POST", "only the thread of this post", type, thread)
+#define SINCE(type)                                                                                \
+    MW_OPTION("since", 's', MW_OPT_STRING, "TIME",                                                 \
+              "only from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", type, since)
+#define UNTIL(type)  MW_OPTION("until", 'u', MW_OPT_STRING, "TIME", "only before then", type, until)
+#define KIND(type)   MW_OPTION("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, type, kinds)
+#define SERVER(type) MW_OPTION("server", 'S', MW_OPT_FLAG, NULL, SERVER_DOC, type, server)
+#define BOT(type, help)                                                                            \
+    MW_OPTION("bot", 'b', MW_OPT_STRING, "NAME", help, type, bot, .complete = MW_COMPLETE_BOT)
+#define SEEN_BY "only what this bot saw"
+#define THE_BOT "the bot; not needed when there is only one"
+/* The last rows of all that show events. */
+#define SHOWN(type)                                                                                \
+    MW_OPTION("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)", \
+              type, raw),                                                                          \
+        MW_OPTION("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", type,    \
+                  ids)
+
 #define HISTORY(name, letter, type, arg, help, member, ...)                                        \
     MW_OPTION(name, letter, type, arg, help, struct cli_history_options, member, ##__VA_ARGS__)
 
 static const struct mw_option history_options[] = {
-    HISTORY("channel", 'C', MW_OPT_STRING, "NAME", "only this channel, by any of its names",
-            channel),
+    CHANNEL(struct cli_history_options),
     HISTORY("author", 'a', MW_OPT_STRING, "NAME", "only what this person did: @name, name or id",
             author),
-    HISTORY("thread", 'r', MW_OPT_STRING, "POST", "only the thread of this post", thread),
-    HISTORY("since", 's', MW_OPT_STRING, "TIME",
-            "only from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", since),
-    HISTORY("until", 'u', MW_OPT_STRING, "TIME", "only before then", until),
+    THREAD(struct cli_history_options),
+    SINCE(struct cli_history_options),
+    UNTIL(struct cli_history_options),
     HISTORY("limit", 'n', MW_OPT_INT, "N", "at most so many, the newest (50)", limit, .min = 1,
             .max = 10000000),
-    HISTORY("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, kinds),
-    HISTORY("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot saw", bot,
-            .complete = MW_COMPLETE_BOT),
-    HISTORY("server", 'S', MW_OPT_FLAG, NULL, SERVER_DOC, server),
-    HISTORY("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-            raw),
-    HISTORY("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
+    KIND(struct cli_history_options),
+    BOT(struct cli_history_options, SEEN_BY),
+    SERVER(struct cli_history_options),
+    SHOWN(struct cli_history_options),
     MW_OPTIONS_END,
 };
 
 static const struct mw_option thread_options[] = {
-    HISTORY("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, kinds),
+    KIND(struct cli_history_options),
     HISTORY("limit", 'n', MW_OPT_INT, "N", "at most so many, the newest (1000)", limit, .min = 1,
             .max = 10000000),
-    HISTORY("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot saw", bot,
-            .complete = MW_COMPLETE_BOT),
-    HISTORY("server", 'S', MW_OPT_FLAG, NULL, SERVER_DOC, server),
-    HISTORY("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-            raw),
-    HISTORY("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
+    BOT(struct cli_history_options, SEEN_BY),
+    SERVER(struct cli_history_options),
+    SHOWN(struct cli_history_options),
     MW_OPTIONS_END,
 };
 static const struct cli_history_options thread_initial = {.limit = 1000};
@@ -49,26 +64,21 @@ static const struct cli_history_options thread_initial = {.limit = 1000};
     MW_OPTION(name, letter, type, arg, help, struct cli_search_options, member, ##__VA_ARGS__)
 
 static const struct mw_option search_options[] = {
-    SEARCH("channel", 'C', MW_OPT_STRING, "NAME", "only this channel, by any of its names",
-           channel),
+    CHANNEL(struct cli_search_options),
     SEARCH("author", 'a', MW_OPT_STRING, "NAME", "only what this person wrote: @name, name or id",
            author),
-    SEARCH("thread", 'r', MW_OPT_STRING, "POST", "only the thread of this post", thread),
-    SEARCH("since", 's', MW_OPT_STRING, "TIME",
-           "only from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", since),
-    SEARCH("until", 'u', MW_OPT_STRING, "TIME", "only before then", until),
+    THREAD(struct cli_search_options),
+    SINCE(struct cli_search_options),
+    UNTIL(struct cli_search_options),
     SEARCH("limit", 'n', MW_OPT_INT, "N", "at most so many (50)", limit, .min = 1, .max = 1000),
     SEARCH("before", 0, MW_OPT_INT, "ID", "only events before this one; to go on", before, .min = 0,
            .max = INT64_MAX),
     SEARCH("best", 0, MW_OPT_FLAG, NULL, "the best matches first (whole words), not the newest",
            best),
-    SEARCH("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot saw", bot,
-           .complete = MW_COMPLETE_BOT),
+    BOT(struct cli_search_options, SEEN_BY),
     SEARCH("server", 'S', MW_OPT_FLAG, NULL, "the server's own search, instead of the journal",
            server),
-    SEARCH("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-           raw),
-    SEARCH("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
+    SHOWN(struct cli_search_options),
     MW_OPTIONS_END,
 };
 static const struct cli_search_options search_initial = {.limit = 50};
@@ -85,13 +95,10 @@ static const struct mw_option inbox_options[] = {
     INBOX("reader", 0, MW_OPT_STRING, "NAME", "whose mark; each name has its own", reader),
     INBOX("reason", 0, MW_OPT_LIST, "REASON", "only this; may be given several times", reasons,
           .choices = "direct mention thread"),
-    INBOX("since", 's', MW_OPT_STRING, "TIME",
-          "only from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", since),
+    SINCE(struct cli_inbox_options),
     INBOX("limit", 'n', MW_OPT_INT, "N", "at most so many (50)", limit, .min = 1, .max = 999),
-    INBOX("bot", 'b', MW_OPT_STRING, "NAME", "the bot; not needed when there is only one", bot,
-          .complete = MW_COMPLETE_BOT),
-    INBOX("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)", raw),
-    INBOX("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
+    BOT(struct cli_inbox_options, THE_BOT),
+    SHOWN(struct cli_inbox_options),
     MW_OPTIONS_END,
 };
 static const struct cli_inbox_options inbox_initial = {.limit = 50};
@@ -103,8 +110,7 @@ static const struct mw_option missed_options[] = {
     MISSED("since", 's', MW_OPT_STRING, "TIME",
            "from then on: 2h (ago), 7d, or 2026-11-21T10:00:00Z", since),
     MISSED("until", 'u', MW_OPT_STRING, "TIME", "up to then; now unless given", until),
-    MISSED("bot", 'b', MW_OPT_STRING, "NAME", "the bot; not needed when there is only one", bot,
-           .complete = MW_COMPLETE_BOT),
+    BOT(struct cli_missed_options, THE_BOT),
     MW_OPTIONS_END,
 };
 static const struct cli_history_options history_initial = {.limit = 50};
@@ -119,12 +125,10 @@ static const struct mw_option stream_options[] = {
     STREAM("since", 's', MW_OPT_INT, "ID",
            "begin behind the event with this id; 0 = from the beginning", since, .min = 0,
            .max = INT64_MAX),
-    STREAM("kind", 'k', MW_OPT_LIST, "KIND", KIND_DOC, kinds),
+    KIND(struct cli_stream_options),
     STREAM("bot", 'b', MW_OPT_STRING, "NAME", "only what this bot sees", bot,
            .complete = MW_COMPLETE_BOT),
-    STREAM("raw", 0, MW_OPT_FLAG, NULL, "with the objects as the server sent them (JSON only)",
-           raw),
-    STREAM("ids", 0, MW_OPT_FLAG, NULL, "on a terminal: with the id of each post", ids),
+    SHOWN(struct cli_stream_options),
     STREAM("exec", 'x', MW_OPT_STRING, "PROGRAM",
            "run PROGRAM ARGUMENT... for each event, with the event on standard input, instead of "
            "printing it",
