@@ -1,6 +1,6 @@
 // Whoever keeps the daemon running: starts it, kills it, asks it how it is, and does by hand what is left to people.
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { within } from '../lib/client.mjs';
 import { Daemon } from '../lib/daemon.mjs';
@@ -172,15 +172,20 @@ export class Keeper {
   // The small file system, filled to the last byte.
   fillDisk() {
     const filler = path.join(this.disk, 'filler');
-    try {
-      execFileSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M'], { stdio: 'ignore' });
-    } catch {
-      // dd says that it is full, which is what it was started for
+    const { bavail, bsize } = statfsSync(this.disk);
+    const half = String(Math.max(1, Math.floor((bavail * bsize) / 2)));
+    // The rest byte by byte, because the daemon writes meanwhile.
+    for (const command of [['fallocate', '-l', half, filler], ['dd', 'if=/dev/zero', `of=${filler}2`, 'bs=64K']]) {
+      try {
+        execFileSync(command[0], command.slice(1), { stdio: 'ignore' });
+      } catch {
+        // that it is full is what they were started for
+      }
     }
   }
 
   freeDisk() {
-    rmSync(path.join(this.disk, 'filler'), { force: true });
+    for (const name of ['filler', 'filler2']) rmSync(path.join(this.disk, name), { force: true });
   }
 
   writeFile(name, text) {

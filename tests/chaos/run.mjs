@@ -73,6 +73,9 @@ export class Run {
   async #open(cleanup) {
     this.server = await Server.open('--quiet');
     cleanup.after(() => this.server.close());
+    this.server.program?.ended.then(({ code, signal, text }) => {
+      if (!this.over) this.failure ??= new Error(`the sandbox ended (${code ?? signal}): ${text.stderr}`);
+    });
     this.world = await World.open(this.server, { people: PEOPLE });
     cleanup.after(() => this.world.close());
     this.bot = this.world.bots[0];
@@ -174,7 +177,7 @@ export class Run {
       const ahead = Math.ceil(this.schedule.slice * 2) + 50;
       this.people.allowed.move(Math.min(this.plan.length, entry.at + ahead));
       await this.people.until(Math.min(entry.at, this.plan.length));
-      await this.#keepUp();
+      if (!this.failure) await this.#keepUp();
       if (this.failure) throw this.failure;
       if (this.keeper.problems.length) return;
       if (entry.row.exclusive) await Promise.all(this.pending);
@@ -272,6 +275,7 @@ export class Run {
       this.note(`failed: ${error.stack}`);
       return { books: await this.#books().catch(() => null), problems: [...(this.keeper?.problems ?? []), error.message], seconds: (Date.now() - this.startedAt) / 1000 };
     } finally {
+      this.over = true;
       if (!this.passed && this.keeper) {
         mkdirSync(this.keeper.folder, { recursive: true });
         writeFileSync(path.join(this.keeper.folder, 'faults.log'), `${this.notes.join('\n')}\n`);
