@@ -11,7 +11,7 @@
 #define WAIT_MAX_MS 60000
 #define RESET_MS    30000
 /* How long it may take to end by itself once its input is closed, and how long with SIGTERM. */
-#define CLOSE_MS 1000
+#define CLOSE_MS 500
 #define KILL_MS  500
 
 struct gw_child {

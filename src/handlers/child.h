@@ -42,8 +42,8 @@ struct gw_child_params {
 
 /* Starts nothing. Returns 0 or -ENOMEM. */
 int gw_child_new(const struct gw_child_params *params, struct gw_child **ret);
-/* Closes its standard input; when it does not end by that, SIGTERM after a second and SIGKILL half
- * a second later, all in the background. No callback comes any more. */
+/* Closes its standard input; when it does not end by that, SIGTERM after half a second and SIGKILL
+ * as much later, all in the background. No callback comes any more. */
 void gw_child_free(struct gw_child *c);
 
 /* Returns 0: it runs; 1: it will be started after a wait, `started` or `gone` tells; or a negative
