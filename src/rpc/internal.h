@@ -83,6 +83,7 @@ bool rpc_conn_full(const struct rpc_conn *conn);
 extern const struct rpc_method_table rpc_methods_post;
 extern const struct rpc_method_table rpc_methods_read;
 extern const struct rpc_method_table rpc_methods_work;
+extern const struct rpc_method_table rpc_methods_pair;
 
 /* The bot that the parameters name; NULL when the call was answered. */
 struct gw_bot *rpc_call_bot(struct rpc_call *call, const cJSON *params);

@@ -223,8 +223,8 @@ static const struct rpc_method_table first_table = RPC_METHOD_TABLE(methods);
 
 /* In the order of the reference. */
 static const struct rpc_method_table *const tables[] = {
-    &first_table,           &rpc_methods_post, &rpc_methods_read,
-    &rpc_directory_methods, &rpc_file_methods, &rpc_methods_work,
+    &first_table,      &rpc_methods_post, &rpc_methods_read, &rpc_directory_methods,
+    &rpc_file_methods, &rpc_methods_work, &rpc_methods_pair,
 };
 
 size_t rpc_method_count(void)

@@ -96,6 +96,16 @@ export class Daemon {
     await this.program.stop();
   }
 
+  // As a crash does; start() again afterwards.
+  async kill() {
+    await this.program.kill('SIGKILL');
+  }
+
+  async restart() {
+    await this.stop();
+    await this.start();
+  }
+
   async close() {
     try {
       if (this.program) await this.stop();
