@@ -24,12 +24,13 @@ static void run_approve(struct rpc_call *call, const cJSON *params)
     struct gw_bot *bot = rpc_call_bot(call, params);
     MW_AUTOERROR err = MW_ERROR_INIT;
     cJSON *result = NULL;
+    int rc;
 
-    if (bot)
-        answer(call,
-               gw_pair_approve(rpc_call_gw(call), gw_bot_name(bot), mw_json_str(params, "code"),
-                               &result, &err),
-               result, &err);
+    if (!bot)
+        return;
+    rc = gw_pair_approve(rpc_call_gw(call), gw_bot_name(bot), mw_json_str(params, "code"), &result,
+                         &err);
+    answer(call, rc, result, &err);
 }
 
 static void run_revoke(struct rpc_call *call, const cJSON *params)
@@ -37,12 +38,13 @@ static void run_revoke(struct rpc_call *call, const cJSON *params)
     struct gw_bot *bot = rpc_call_bot(call, params);
     MW_AUTOERROR err = MW_ERROR_INIT;
     cJSON *result = NULL;
+    int rc;
 
-    if (bot)
-        answer(call,
-               gw_pair_revoke(rpc_call_gw(call), gw_bot_name(bot), mw_json_str(params, "person"),
-                              &result, &err),
-               result, &err);
+    if (!bot)
+        return;
+    rc = gw_pair_revoke(rpc_call_gw(call), gw_bot_name(bot), mw_json_str(params, "person"), &result,
+                        &err);
+    answer(call, rc, result, &err);
 }
 
 /* ---- The table ---- */

@@ -94,7 +94,7 @@ describe('routes', () => {
     const post = await say(ann, 'launch?');
     await ann.rest.addReaction(ann.user.id, post.id, 'tada');
     await ann.rest.addReaction(ann.user.id, post.id, 'rocket');
-    assert.equal((await ann.hears((p) => p.user_id === bot.id && p.message === 'one')).root_id, post.id);
+    assert.equal((await ann.hearsAnswer(bot, post)).message, 'one');
   });
 
   test('a route has its own people and place; groups, denied people, team members, channel admins', async (t) => {
@@ -306,10 +306,12 @@ describe('pairing', () => {
     const list = JSON.parse((await daemon.cli('pair', 'list', '--json')).stdout);
     assert.equal(list.pending[0].user_name, bob.user.username);
     assert.notEqual((await daemon.cli('pair', 'approve', 'WRONG-1')).code, 0);
-    assert.equal((await daemon.cli('pair', 'approve', code)).code, 0);
+    const approved = await daemon.cli('pair', 'approve', code);
+    assert.equal(approved.code, 0, approved.stderr);
     await bob.post(direct, 'now?');
     await bob.hears((p) => p.channel_id === direct.id && p.message === 're: now?');
-    assert.equal((await daemon.cli('pair', 'revoke', bob.user.username)).code, 0);
+    const revoked = await daemon.cli('pair', 'revoke', bob.user.username);
+    assert.equal(revoked.code, 0, revoked.stderr);
     await bob.post(direct, 'still?');
     await bob.hears((p) => p.channel_id === direct.id && /I do not know you yet/.test(p.message) && p.create_at > told.create_at);
   });
