@@ -182,6 +182,7 @@ static const struct gw_effect_kind kinds[] = {
      .forbidden = MEMBER " and have the right remove_reaction; " GIVES,
      .call = call_reaction_remove},
     {.name = "ephemeral",
+     .class = MM_CLASS_ANSWER,
      .forbidden = "ephemeral posts take the right create_post_ephemeral, which only system admins "
                   "have by default; " GIVES,
      .call = call_ephemeral},
