@@ -29,7 +29,7 @@
 #include "rpc/rpc.h"
 #include "sandbox/sandbox.h"
 
-#define EVERY    "61" /* unless ALLOC_EVERY says otherwise */
+#define EVERY    "89" /* unless ALLOC_EVERY says otherwise */
 #define FASTER   20   /* waits of the daemon, so that a run with a retry does not take seconds */
 #define LIMIT_MS 60000
 

@@ -153,7 +153,7 @@ static void test_socket_up(void **state)
  * side by side. */
 static void test_answers(void **state)
 {
-    enum { SIDE_BY_SIDE = 64 };
+    enum { SIDE_BY_SIDE = 128 };
     static struct owner owners[SIDE_BY_SIDE];
     struct fake *f = *state;
     bool longer = true;
