@@ -4,8 +4,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Feed, within } from './client.mjs';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const build = process.env.MATTERWIRE_BUILD ?? path.join(root, 'build');
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const build = process.env.MATTERWIRE_BUILD ?? path.join(root, 'build');
 export const matterwire = path.join(build, 'src/cli/matterwire');
 export const matterwired = path.join(build, 'src/daemon/matterwired');
 
