@@ -24,4 +24,7 @@ extern const struct gw_handler_type gw_acp_handler;
 /* Type `http`: one POST for each event, the answer in the body. */
 extern const struct gw_handler_type gw_http_handler;
 
+/* Type `lua`: a script in a sandbox. */
+extern const struct gw_handler_type gw_lua_handler;
+
 #endif
