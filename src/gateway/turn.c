@@ -430,6 +430,7 @@ static void run(struct gw_turn_run *t)
         .ev = t->ev,
         .text = t->text,
         .conversation = t->conversation,
+        .key = t->key,
         .root_id = t->root_id,
         .timeout_ms = t->timeout_ms,
     };

@@ -44,7 +44,7 @@ static bool take_row(const struct mw_event *ev, void *userdata)
         return true;
     if (text)
         post.text = text;
-    j->rc = mw_event_write_json(&b, &post, false);
+    j->rc = mw_event_write_json(&b, &post, true);
     if (!j->rc)
         j->rc = mw_json_parse(mw_buf_str(&b), b.len, &event, NULL);
     if (!j->rc && cJSON_InsertItemInArray(j->events, 0, event))
@@ -117,7 +117,7 @@ int gw_chat_history_start(struct gw *gw, const struct gw_turn *turn, gw_chat_his
     struct gw_chat_place place = gw_chat_place(turn);
     struct gw_bot *bot = gw_find_bot(gw, turn->ev->bot, NULL);
     const struct gw_server_posts req = {
-        .channel_id = place.channel_id, .root_id = place.root_id, .limit = MAX_POSTS};
+        .channel_id = place.channel_id, .root_id = place.root_id, .limit = MAX_POSTS, .raw = true};
     struct gw_chat_history *h;
 
     if (!bot || (!place.channel_id && !place.root_id)) {

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/utf8.h"
+#include "gateway/effect.h"
 
 #define MAX_IMAGE  (8 * 1024 * 1024)
 #define MAX_IMAGES (16 * 1024 * 1024) /* all of a turn */
@@ -49,6 +50,14 @@ static bool in_turn(const struct gw_turn *turn, const cJSON *event)
            strstr(turn->text, mw_json_str_or(event, "text", ""));
 }
 
+/* What an earlier attempt at this very turn left behind. */
+static bool is_attempt(const struct gw_turn *turn, const cJSON *event)
+{
+    const cJSON *props = mw_json_obj(mw_json_obj(event, "raw"), "props");
+
+    return turn->key && mw_starts_with(mw_json_str_or(props, GW_KEY_PROP, ""), turn->key);
+}
+
 static bool belongs(const struct gw_chat_prompt *p, const cJSON *event)
 {
     const struct mw_event *ev = p->turn->ev;
@@ -60,6 +69,8 @@ static bool belongs(const struct gw_chat_prompt *p, const cJSON *event)
         return false;
     /* What people wrote since is for the next turns; an answer to what they wrote before may come
      * late. */
+    if (own && is_attempt(p->turn, event))
+        return false;
     return text_of(event)[0] && (own || (at <= ev->at && !in_turn(p->turn, event)));
 }
 

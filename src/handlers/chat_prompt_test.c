@@ -175,6 +175,20 @@ static void bounded_to_whole_posts(void **state)
     }
 }
 
+/* An earlier attempt may have died while it was shown. */
+static void its_own_half_of_an_answer_is_not_history(void **state)
+{
+    struct fixture *f = *state;
+
+    f->turn.key = "p9.1.0";
+    expect(
+        f,
+        "[" POST("p1", 10, "bob", "hello") ",{\"kind\":\"post\",\"post_id\":\"p10\",\"at\":1001,"
+                                           "\"own\":true,\"text\":\"half an\",\"raw\":{\"props\":"
+                                           "{\"matterwire_key\":\"p9.1.0.preview\"}}}]",
+        "user: bob: hello\nada: and now?");
+}
+
 /* Quick messages that are one turn are not shown a second time. */
 static void joined_messages(void **state)
 {
@@ -268,8 +282,14 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(who_and_where), T(what_was_said), T(bounded_to_whole_posts), T(joined_messages),
-        T(other_kinds),   T(places),        T(files_of_the_turn),
+        T(its_own_half_of_an_answer_is_not_history),
+        T(who_and_where),
+        T(what_was_said),
+        T(bounded_to_whole_posts),
+        T(joined_messages),
+        T(other_kinds),
+        T(places),
+        T(files_of_the_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

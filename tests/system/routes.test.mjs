@@ -217,6 +217,7 @@ describe('conversations', () => {
     assert.match((await ann.hearsAnswer(bot, root)).message, /Answering for \d+ s .*1 more message is waiting/);
     await say(ann, `${mention()} stop`, { root_id: root.id });
     assert.equal((await ann.hears((p) => p.user_id === bot.id && p.message === 'Stopped.')).root_id, root.id);
+    await reacted(ann, root.id, 'eyes', 'reaction_removed');
     await say(ann, `${mention()} status`, { root_id: root.id });
     await ann.hears((p) => p.root_id === root.id && p.message === 'Nothing is under way here.');
     const second = await say(ann, 'wait again');
