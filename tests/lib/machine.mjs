@@ -27,6 +27,22 @@ export async function appears(file, ms) {
   return within(found, `${file} to appear`, ms);
 }
 
+// Resolves once there is no such process: who was killed is there until its parent, maybe init, has seen it. Nothing tells of
+// that for a child of somebody else, so it is looked for.
+export async function gone(pid, ms) {
+  const looked = (async () => {
+    for (;;) {
+      try {
+        process.kill(pid, 0);
+      } catch {
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  })();
+  return within(looked, `process ${pid} to be gone`, ms);
+}
+
 // A file system of its own with `size` (such as "4m"), or undefined where mounting is not allowed.
 export async function smallDisk(t, size) {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'matterwire-disk-'));

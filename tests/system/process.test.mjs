@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { within } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { gone } from '../lib/machine.mjs';
 import { Server, World } from '../lib/server.mjs';
 
 const example = fileURLToPath(new URL('../../examples/process.py', import.meta.url));
@@ -175,5 +176,5 @@ while True: time.sleep(0.1)
   await daemon.noted('got sleep');
   const pid = Number(await readFile(path.join(daemon.folder, 'pid'), 'utf8'));
   await daemon.stop();
-  assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  await gone(pid);
 });
