@@ -64,6 +64,7 @@ if (given.list) {
     console.log(`${k} at post ${at}: ${name} ${JSON.stringify(args)}${alone ? '' : ', overlapping'}${patient ? ', patient' : ''}`);
   process.exit(0);
 }
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => run.abandon().finally(() => process.exit(130)));
 console.log(`seed ${seed}`);
 const { books, problems, byHand, starts, seconds } = await run.run();
 for (const problem of problems.slice(0, 50)) console.log(problem);

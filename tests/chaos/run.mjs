@@ -40,7 +40,7 @@ class Cleanup {
   }
 
   async run() {
-    for (const step of this.#steps.reverse()) await step();
+    for (let step; (step = this.#steps.pop()); ) await step();
   }
 }
 
@@ -251,9 +251,15 @@ export class Run {
     return reconcile({ posted: this.people.posted, doomed: this.people.doomed, journal, answers, byHand: this.keeper.byHand });
   }
 
+  // Somebody pressed Ctrl-C: nothing that was started or mounted stays behind.
+  async abandon() {
+    this.over = true;
+    await this.cleanup?.run().catch((error) => console.error(`cleaning up: ${error.message}`));
+  }
+
   // {books, problems, ...}; the folder is kept unless all is well.
   async run() {
-    const cleanup = new Cleanup();
+    const cleanup = (this.cleanup = new Cleanup());
     this.startedAt = Date.now();
     this.notes = [];
     this.slow = [];
