@@ -186,7 +186,7 @@ static void its_own_half_of_an_answer_is_not_history(void **state)
         "[" POST("p1", 10, "bob", "hello") ",{\"kind\":\"post\",\"post_id\":\"p10\",\"at\":1001,"
                                            "\"own\":true,\"text\":\"half an\",\"raw\":{\"props\":"
                                            "{\"matterwire_key\":\"p9.1.0.preview\"}}}]",
-        "user: bob: hello\nada: and now?");
+        "user: bob: hello\n\nada: and now?");
 }
 
 /* Quick messages that are one turn are not shown a second time. */
