@@ -23,9 +23,9 @@
 
 #include "base/map.h"
 #include "gateway/gateway.h"
-#include "gateway/rates.h"
 #include "gateway/names.h"
 #include "gateway/outbox.h"
+#include "gateway/rates.h"
 #include "gateway/route.h"
 #include "io/handle.h"
 #include "mattermost/session.h"
