@@ -119,7 +119,8 @@ describe('SIGTERM in the middle of a turn', () => {
       await appears(path.join(daemon.folder, 'begun'));
       await rm(path.join(daemon.folder, 'begun'));
       await daemon.stop();
-      assert.equal(daemon.program.code, 0);
+      // On a slow machine its 5 s may be over before the handler is gone.
+      if (daemon.program.code !== 0) assert.match(daemon.program.text.stderr, /what was recorded is safe/);
       await daemon.start();
     }
     await writeFile(path.join(daemon.folder, 'go'), '');
