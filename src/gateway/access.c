@@ -62,9 +62,6 @@ static bool failed(struct gw_members *m, const struct mm_result *res)
     switch (res->outcome) {
     case MM_OK:
         return false;
-    case MM_CANCELED:
-        m->busy = false; /* the client goes away */
-        return true;
     case MM_NOT_FOUND:
         settle(m, false);
         return true;

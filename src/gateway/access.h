@@ -43,7 +43,7 @@ void gw_members_init(struct gw_members *m);
 void gw_members_deinit(struct gw_members *m);
 void gw_members_clear(struct gw_members *m);
 /* Asks the server, then calls done; false: there was no answer, try later. Nothing while another
- * one is under way. Free the client before the members; then done does not come. */
+ * one is under way. When the client is freed, done comes as for any other trouble. */
 void gw_members_ask(struct gw_members *m, struct mm_client *client, const struct gw_question *q,
                     void (*done)(bool answered, void *userdata), void *userdata);
 

@@ -36,6 +36,7 @@ struct gw_route {
     unsigned kinds; /* bit set of 1u << kind */
     struct gw_access allowed, denied;
     unsigned running;
+    bool told_failure; /* of its expression, in the log: once is enough */
 };
 
 struct gw_routes {

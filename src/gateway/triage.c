@@ -263,11 +263,13 @@ int gw_triage(struct gw_dispatch *d, const struct mw_event *ev, struct gw_triage
         }
         rc = act(d, t, &facts, ev, &decision);
     }
-    if (decision.verdict == GW_SKIP_ROUTE_FAILED)
-        mw_log_warning("the expression of a route broke off", MW_F_STR("bot", bot->name),
-                       MW_F_STR("route", decision.route->config->name), MW_F_INT("event", ev->id),
-                       MW_F_STR("reason", mw_error_text(&decision.err)));
-    else if (decision.verdict != GW_RUN)
+    if (decision.verdict == GW_SKIP_ROUTE_FAILED) {
+        mw_log(decision.route->told_failure ? MW_LOG_DEBUG : MW_LOG_WARNING,
+               "the expression of a route broke off", MW_F_STR("bot", bot->name),
+               MW_F_STR("route", decision.route->config->name), MW_F_INT("event", ev->id),
+               MW_F_STR("reason", mw_error_text(&decision.err)));
+        decision.route->told_failure = true;
+    } else if (decision.verdict != GW_RUN)
         mw_log_debug("no handler runs", MW_F_STR("bot", bot->name), MW_F_INT("event", ev->id),
                      MW_F_STR("reason", gw_verdict_name(decision.verdict)));
     mw_error_reset(&decision.err);
