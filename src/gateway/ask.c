@@ -340,7 +340,7 @@ static bool choose(const struct gw_ask *a, const char *said, bool is_emoji, size
 {
     for (size_t i = 0; i < a->n_options; i++) {
         enum gw_permission_kind kind = a->options[i].kind;
-        char number[8];
+        char number[24];
 
         snprintf(number, sizeof(number), "%zu", i + 1);
         if (is_emoji ? leads(a, i) && emoji_means(kind, said)
