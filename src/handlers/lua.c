@@ -36,7 +36,7 @@ struct gw_handler_instance {
 struct gw_handler_run {
     struct gw_handler_instance *in;
     struct mw_timer *timer;
-    const struct gw_turn *turn;
+    struct gw_turn turn; /* a copy: what it points to lives until the end */
     const struct gw_turn_ops *ops;
     void *userdata;
     bool canceled;
@@ -72,7 +72,7 @@ static void make_key(lua_State *L, struct gw_handler_run *run, char *key, size_t
 {
     if (run->posts++ == MAX_POSTS)
         luaL_error(L, "a turn may post and react %d times at most", MAX_POSTS);
-    snprintf(key, size, "lua:%s:%lld:%u", run->in->host->config->name, (long long)run->turn->ev->id,
+    snprintf(key, size, "lua:%s:%lld:%u", run->in->host->config->name, (long long)run->turn.ev->id,
              run->posts);
 }
 
@@ -86,7 +86,7 @@ static int send_post(lua_State *L, const char *channel, const char *root, const 
     struct gw_handler_run *run = run_of(L);
     MW_AUTOERROR err = MW_ERROR_INIT;
     struct gw *gw = run->in->host->gw;
-    struct gw_bot *bot = gw_find_bot(gw, run->turn->ev->bot, &err);
+    struct gw_bot *bot = gw_find_bot(gw, run->turn.ev->bot, &err);
     char key[160];
 
     if (!bot)
@@ -100,7 +100,7 @@ static int send_post(lua_State *L, const char *channel, const char *root, const 
 
 static int api_reply(lua_State *L)
 {
-    const struct gw_turn *turn = run_of(L)->turn;
+    const struct gw_turn *turn = &run_of(L)->turn;
     const char *root = turn->root_id && turn->root_id[0] ? turn->root_id : NULL;
 
     return send_post(L, turn->ev->channel_id, root, luaL_checkstring(L, 1));
@@ -116,11 +116,11 @@ static int api_react(lua_State *L)
     struct gw_handler_run *run = run_of(L);
     MW_AUTOERROR err = MW_ERROR_INIT;
     struct gw *gw = run->in->host->gw;
-    struct gw_bot *bot = gw_find_bot(gw, run->turn->ev->bot, &err);
+    struct gw_bot *bot = gw_find_bot(gw, run->turn.ev->bot, &err);
     char key[160];
     struct gw_act req = {.action = GW_REACT,
                          .emoji = luaL_checkstring(L, 1),
-                         .post = luaL_optstring(L, 2, run->turn->ev->post_id),
+                         .post = luaL_optstring(L, 2, run->turn.ev->post_id),
                          .key = key};
 
     if (!bot)
@@ -421,7 +421,7 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
         return mw_error_set(err, -ENOMEM, "out of memory");
     }
     run->in = in;
-    run->turn = turn;
+    run->turn = *turn;
     run->ops = ops;
     run->userdata = userdata;
     mw_timer_start(run->timer, 0);
