@@ -33,7 +33,8 @@ struct gw_turn_file {
     int64_t size; /* bytes */
 };
 
-/* The struct itself is valid during `start` only: copy it. What it points to lives until the end. */
+/* The struct itself is valid during `start` only: copy it. What it points to lives until the end.
+ */
 struct gw_turn {
     const struct mw_event *ev; /* what is answered; of several messages the last one */
     /* What was said, without the mention of the bot at its beginning; messages that came quickly
@@ -42,8 +43,8 @@ struct gw_turn {
     /* Server, channel and thread or person: the same for all turns of a conversation, also after a
      * restart. */
     const char *conversation;
-    /* Of the answer in the outbox. Posts that have it, or it and more, in their props show an earlier
-     * attempt at this turn. */
+    /* Of the answer in the outbox. Posts that have it, or it and more, in their props show an
+     * earlier attempt at this turn. */
     const char *key;
     const char *root_id; /* of the thread that the answer goes to; "" = the channel */
     const struct gw_turn_file *files;
