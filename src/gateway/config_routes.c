@@ -177,7 +177,7 @@ static const struct gw_key route_keys[] = {
            .example = "1"),
     GW_KEY_MS(gw_route_config, timeout, .fallback_doc = "the handler's", .min = 100,
               .max = 86400000, .doc = "Time limit of one answer.", .example = "30s"),
-    GW_POLICY_ROWS(gw_route_config, GW_POLICY_WITHOUT_DEFAULT),
+    GW_POLICY_ROWS(gw_route_config, false),
     GW_KEY(gw_route_config, schedule, GW_KEY_TEXT,
            .doc =
                "When to act by itself, as cron writes it: minute, hour, day of the month, month, "

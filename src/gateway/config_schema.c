@@ -261,7 +261,7 @@ static const struct gw_key bot_keys[] = {
            .doc = "Channels that the bot listens to: ids, names, `~names` or `team/name`. Direct "
                   "messages always count. Empty: every channel it is a member of.",
            .example = "[town-square, ops/alerts, a1b2c3d4e5f6g7h8i9j0klmnop]"),
-    GW_POLICY_ROWS(gw_bot_config, GW_POLICY_WITH_DEFAULT),
+    GW_POLICY_ROWS(gw_bot_config, true),
     GW_KEY(gw_bot_config, handler, GW_KEY_TEXT,
            .doc = "Name of the handler, under `handlers`, that answers what no route of `routes` "
                   "takes. Without handler and routes the bot only journals, and posts what the "

@@ -99,90 +99,93 @@ void gw_check_name(struct gw_binder *b, struct gw_mark at, const char *what, con
 
 /* ---- The policy: the same rows in a bot, with defaults, and in a route, without. ---- */
 
+#define GW_POLICY_DEFAULT(is_bot_, value_)                                                         \
+    .fallback = (is_bot_) ? (value_) : NULL, .fallback_doc = (is_bot_) ? NULL : "the bot's"
+#define GW_POLICY_DEFAULT_DOC(is_bot_, doc_) .fallback_doc = (is_bot_) ? (doc_) : "the bot's"
+
 /* Bound to a struct gw_policy. The bot's and the route's tables hold a copy of these rows. */
-#define GW_POLICY_ROWS(struct_, DEFAULT_)                                                          \
+#define GW_POLICY_ROWS(struct_, is_bot_)                                                           \
     GW_KEY_AT(struct_, allowed_users, policy.allowed_users, GW_KEY_WORDS,                          \
-              DEFAULT_(.fallback_doc = "nobody"),                                                  \
+              GW_POLICY_DEFAULT_DOC(is_bot_, "nobody"),                                            \
               .doc =                                                                               \
                   "Who may trigger a handler: `\"@name\"`, user ids, `group:NAME` (of `groups`, "  \
                   "else a group of the server), `team:NAME` (its members), `channel-admins` "      \
                   "(of the channel where it is said), or `\"*\"` for everyone. Empty: nobody.",    \
               .example = "[\"@alice\", group:oncall]"),                                            \
         GW_KEY_AT(struct_, denied_users, policy.denied_users, GW_KEY_WORDS,                        \
-                  DEFAULT_(.fallback_doc = "nobody"),                                              \
+                  GW_POLICY_DEFAULT_DOC(is_bot_, "nobody"),                                        \
                   .doc = "Who may not, even when `allowed_users` lets them. The same words.",      \
                   .example = "[\"@mallory\"]"),                                                    \
-        GW_KEY_AT(                                                                                 \
-            struct_, mention_only, policy.mention_only, GW_KEY_BOOL, DEFAULT_(.fallback = "true"), \
-            .doc = "In channels, only posts that mention the bot trigger a handler; direct "       \
-                   "messages always do. Switch it off where the bot has a channel of its own.",    \
-            .example = "false"),                                                                   \
+        GW_KEY_AT(struct_, mention_only, policy.mention_only, GW_KEY_BOOL,                         \
+                  GW_POLICY_DEFAULT(is_bot_, "true"),                                              \
+                  .doc =                                                                           \
+                      "In channels, only posts that mention the bot trigger a handler; direct "    \
+                      "messages always do. Switch it off where the bot has a channel of its own.", \
+                  .example = "false"),                                                             \
         GW_KEY_AT(                                                                                 \
             struct_, thread_replies, policy.thread_replies, GW_KEY_CHOICE,                         \
-            DEFAULT_(.fallback = "thread"), .choices = "thread same channel true false",           \
+            GW_POLICY_DEFAULT(is_bot_, "thread"), .choices = "thread same channel true false",     \
             .doc = "Where the answer goes. `thread` (or `true`): the thread of the post. `same` "  \
                    "(or `false`): the channel, but the thread when the post was in one. "          \
                    "`channel`: always the channel.",                                               \
             .example = "same"),                                                                    \
         GW_KEY_AT(struct_, follow_threads, policy.follow_threads, GW_KEY_BOOL,                     \
-                  DEFAULT_(.fallback = "false"),                                                   \
+                  GW_POLICY_DEFAULT(is_bot_, "false"),                                             \
                   .doc = "After the bot was addressed in a thread, what the same people who may "  \
                          "trigger it say there needs no further mention, for seven days.",         \
                   .example = "true"),                                                              \
         GW_KEY_AT(struct_, allow_bots, policy.allow_bots, GW_KEY_CHOICE,                           \
-                  DEFAULT_(.fallback = "none"), .choices = "none mentions all",                    \
+                  GW_POLICY_DEFAULT(is_bot_, "none"), .choices = "none mentions all",              \
                   .doc =                                                                           \
                       "Whether other bots and incoming webhooks may trigger a handler, at all or " \
                       "when they mention it. They must be allowed too: names and the marks of "    \
                       "webhooks can be forged, so it is the account's id that counts.",            \
                   .example = "mentions"),                                                          \
         GW_KEY_AT(                                                                                 \
-            struct_, bot_turns, policy.bot_turns, GW_KEY_COUNT, DEFAULT_(.fallback = "6"),         \
+            struct_, bot_turns, policy.bot_turns, GW_KEY_COUNT, GW_POLICY_DEFAULT(is_bot_, "6"),   \
             .min = 1, .max = 1000,                                                                 \
             .doc = "So often another bot is answered before `bot_cooldown` passes, so that two "   \
                    "bots cannot talk for ever.",                                                   \
             .example = "3"),                                                                       \
         GW_KEY_AT(struct_, bot_cooldown, policy.bot_cooldown_ms, GW_KEY_DURATION,                  \
-                  DEFAULT_(.fallback = "10m"), .min = 1000, .max = 86400000,                       \
+                  GW_POLICY_DEFAULT(is_bot_, "10m"), .min = 1000, .max = 86400000,                 \
                   .doc = "See `bot_turns`.", .example = "1h"),                                     \
         GW_KEY_AT(                                                                                 \
-            struct_, refuse, policy.refuse, GW_KEY_CHOICE, DEFAULT_(.fallback = "silent"),         \
+            struct_, refuse, policy.refuse, GW_KEY_CHOICE, GW_POLICY_DEFAULT(is_bot_, "silent"),   \
             .choices = "silent tell",                                                              \
             .doc = "Whether a person who is not allowed is told so, in a message that only that "  \
                    "person sees.",                                                                 \
             .example = "tell"),                                                                    \
         GW_KEY_AT(                                                                                 \
-            struct_, interrupt, policy.interrupt, GW_KEY_CHOICE, DEFAULT_(.fallback = "queue"),    \
-            .choices = "queue cancel",                                                             \
+            struct_, interrupt, policy.interrupt, GW_KEY_CHOICE,                                   \
+            GW_POLICY_DEFAULT(is_bot_, "queue"), .choices = "queue cancel",                        \
             .doc = "What a new message in a conversation does to the answer under way: it waits "  \
                    "until that is done, or that is stopped.",                                      \
             .example = "cancel"),                                                                  \
         GW_KEY_AT(struct_, debounce, policy.debounce_ms, GW_KEY_DURATION,                          \
-                  DEFAULT_(.fallback = "0s"), .min = 0, .max = 60000,                              \
+                  GW_POLICY_DEFAULT(is_bot_, "0s"), .min = 0, .max = 60000,                        \
                   .doc = "Messages of one person that come in such quick succession in a "         \
                          "conversation are answered together.",                                    \
                   .example = "2s"),                                                                \
         GW_KEY_AT(struct_, rate_limit, policy.rate_limit, GW_KEY_COUNT,                            \
-                  DEFAULT_(.fallback_doc = "none"), .min = 1, .max = 100000,                       \
+                  GW_POLICY_DEFAULT_DOC(is_bot_, "none"), .min = 1, .max = 100000,                 \
                   .doc =                                                                           \
                       "How many messages a minute of one person are answered; who says more is "   \
                       "told, once, to wait.",                                                      \
                   .example = "20"),                                                                \
         GW_KEY_AT(                                                                                 \
-            struct_, stream, policy.stream, GW_KEY_CHOICE, DEFAULT_(.fallback = "off"),            \
+            struct_, stream, policy.stream, GW_KEY_CHOICE, GW_POLICY_DEFAULT(is_bot_, "off"),      \
             .choices = "off edit final",                                                           \
             .doc = "Show an answer while it is being written, where the handler tells it in "      \
                    "parts. `edit`: in the post that holds the answer in the end. `final`: in a "   \
                    "preview that is replaced by a new post at the end, because phones announce "   \
                    "posts but not edits.",                                                         \
             .example = "edit"),                                                                    \
-        GW_KEY_AT(struct_, receipt, policy.receipt, GW_KEY_BOOL, DEFAULT_(.fallback = "false"),    \
-                  .doc =                                                                           \
-                      "Mark a message with a reaction: eyes while it is being answered, then a "   \
-                      "check mark or a cross.",                                                    \
-                  .example = "true")
-#define GW_POLICY_WITH_DEFAULT(...)    __VA_ARGS__
-#define GW_POLICY_WITHOUT_DEFAULT(...) .fallback_doc = "the bot's"
+        GW_KEY_AT(                                                                                 \
+            struct_, receipt, policy.receipt, GW_KEY_BOOL, GW_POLICY_DEFAULT(is_bot_, "false"),    \
+            .doc = "Mark a message with a reaction: eyes while it is being answered, then a "      \
+                   "check mark or a cross.",                                                       \
+            .example = "true")
 
 /* Each route gets from its bot what it does not say; `handler` becomes the last route. */
 void gw_routes_complete(struct gw_binder *b, const struct gw_slot *routes,
