@@ -136,11 +136,11 @@ static const char *compile(struct pattern *p, const char *s, size_t len, bool an
     const char *bad = NULL;
     size_t i = 0;
 
-    if (len > MAX_PATTERN)
-        return "the pattern is longer than 500 bytes";
     p->text = s;
     p->n = p->captures = 0;
     p->anchored = anchors && len && s[0] == '^';
+    if (len > MAX_PATTERN)
+        return "the pattern is longer than 500 bytes";
     i = p->anchored;
     while (i < len && !bad) {
         struct item *it = &p->items[p->n++];
@@ -427,6 +427,16 @@ static int push_captures(lua_State *L, const struct match *m, const char *from, 
     return (int)n;
 }
 
+/* The string that is searched. */
+static const char *subject(lua_State *L, size_t *ret_len)
+{
+    const char *s = luaL_checklstring(L, 1, ret_len);
+
+    if (!s)
+        __builtin_unreachable(); /* Lua raises an error instead; clang's analyser does not know */
+    return s;
+}
+
 static void compile_argument(lua_State *L, struct pattern *p, int index, bool anchors)
 {
     size_t len;
@@ -477,7 +487,7 @@ static int find_or_match(lua_State *L, bool find)
 {
     struct pattern p;
     size_t len, what_len;
-    const char *s = luaL_checklstring(L, 1, &len);
+    const char *s = subject(L, &len);
     const char *what = luaL_checklstring(L, 2, &what_len);
     size_t at = initial(L, 3, len);
     struct match m = {.p = &p, .begin = s, .end = s + len};
@@ -619,7 +629,7 @@ static int string_gsub(lua_State *L)
 {
     struct pattern p;
     size_t len;
-    const char *s = luaL_checklstring(L, 1, &len), *last = NULL, *from = s;
+    const char *s = subject(L, &len), *last = NULL, *from = s;
     int type = lua_type(L, 3);
     lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)len + 1), n = 0;
     struct match m = {.p = &p, .begin = s, .end = s + len};
