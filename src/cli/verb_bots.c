@@ -207,12 +207,10 @@ static const struct field bot_fields[] = {
     TEXT("BOT", "name"),
     TEXT("STATE", "state"),
     COUNT("EVENTS", "session", "events", false),
-    COUNT("CONNECTS", "session", "connects", false),
     COUNT("TASKS", "tasks", "pending", false),
     COUNT("FAILED", "tasks", "failed", true),
     COUNT("OUTBOX", "outbox", "pending", false),
     COUNT("SENT", "outbox", "sent", false),
-    COUNT("RETRIES", "outbox", "retries", false),
     COUNT("OVERDUE", "outbox", "overdue", true),
     COUNT("UNSENT", "outbox", "failed", true),
 };
