@@ -14,6 +14,7 @@ const answers = {
   acp: /^helper {2}In turn 1 you said: Hello, agent/m,
   chat: /^helper {2}The tool says: \S/m,
   http: /^helper {2}\*\*anna\*\* wrote 5 words in `town-square`\.$/m,
+  lua: /^helper {2}Hello @anna, nice to meet you!$/m,
 };
 
 // Processes that were started with this folder for temporary files, or run in it.
