@@ -136,13 +136,7 @@ static int add_effect(struct mw_tx *tx, const struct gw_ask *a, const char *kind
 
     if (!owned || !key)
         return -ENOMEM;
-    return gw_effect_add(tx, &(struct gw_new_effect){.bot = a->t->d->bot->name,
-                                                     .key = key,
-                                                     .kind = kind,
-                                                     .conversation = a->t->c->key,
-                                                     .channel_id = a->t->ev->channel_id,
-                                                     .event_id = a->t->ev->id,
-                                                     .payload = owned});
+    return gw_turn_add_effect(a->t, tx, kind, key, owned);
 }
 
 static int add_question(struct mw_tx *tx, const struct gw_ask *a, const char *details)

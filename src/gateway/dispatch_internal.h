@@ -108,7 +108,7 @@ enum gw_why { /* a turn was cancelled */
 struct gw_preview {
     struct mw_buf text;     /* of the answer, so far */
     struct mw_buf activity; /* what is being done, one line */
-    struct mw_map states;   /* id of an activity -> its state and title */
+    struct mw_map states;   /* id of an activity -> its state */
     unsigned done, failed, all;
     struct mw_timer *timer;
     char *key, *post_id; /* of the post; NULL = there is none yet, or it is not delivered */
@@ -161,6 +161,9 @@ void gw_turn_interrupt(struct gw_turn_run *t);
 /* The routes of the bot change: nobody counts by the old ones any more. */
 void gw_turn_forget_route(struct gw_turn_run *t);
 void gw_turn_record(struct gw_turn_run *t);
+/* A row of the outbox, in the place and order of the turn's answer. */
+int gw_turn_add_effect(const struct gw_turn_run *t, struct mw_tx *tx, const char *kind,
+                       const char *key, const cJSON *payload);
 
 /* ---- preview.c ---- */
 int gw_preview_init(struct gw_turn_run *t);

@@ -74,10 +74,6 @@ void gw_preview_text(struct gw_turn_run *t, const char *text, size_t len)
     schedule(t);
 }
 
-struct state {
-    enum gw_activity_state state;
-};
-
 static const char *state_icon(enum gw_activity_state s)
 {
     static const char *const icons[] = {
@@ -93,7 +89,7 @@ static const char *state_icon(enum gw_activity_state s)
 void gw_preview_activity(struct gw_turn_run *t, const struct gw_activity *a)
 {
     struct gw_preview *p = &t->preview;
-    struct state *s;
+    enum gw_activity_state *s;
     char title[160];
     size_t n = 0;
 
@@ -108,9 +104,9 @@ void gw_preview_activity(struct gw_turn_run *t, const struct gw_activity *a)
         }
         p->all++;
     }
-    p->done += a->state == GW_ACTIVITY_DONE && s->state != GW_ACTIVITY_DONE;
-    p->failed += a->state == GW_ACTIVITY_FAILED && s->state != GW_ACTIVITY_FAILED;
-    s->state = a->state;
+    p->done += a->state == GW_ACTIVITY_DONE && *s != GW_ACTIVITY_DONE;
+    p->failed += a->state == GW_ACTIVITY_FAILED && *s != GW_ACTIVITY_FAILED;
+    *s = a->state;
     /* One line, without what would end the emphasis. */
     for (const char *q = a->title; *q;) {
         size_t len = mw_utf8_char_len(q, strlen(q));
@@ -297,13 +293,7 @@ static int add_about(const struct gw_turn_run *t, struct mw_tx *tx, const char *
         (message && mw_json_add_str(payload, "message", message)) ||
         (props && mw_json_add(payload, "props", cJSON_Duplicate(props, true))))
         return -ENOMEM;
-    return gw_effect_add(tx, &(struct gw_new_effect){.bot = t->d->bot->name,
-                                                     .key = key,
-                                                     .kind = kind,
-                                                     .conversation = t->c->key,
-                                                     .channel_id = t->ev->channel_id,
-                                                     .event_id = t->ev->id,
-                                                     .payload = payload});
+    return gw_turn_add_effect(t, tx, kind, key, payload);
 }
 
 static const char *place(const struct gw_turn_run *t)
@@ -325,13 +315,7 @@ static int add_ephemeral(const struct gw_turn_run *t, struct mw_tx *tx)
         mw_json_add_str(payload, "root_id", place(t)) ||
         (t->answer.props && mw_json_add(payload, "props", cJSON_Duplicate(t->answer.props, true))))
         return -ENOMEM;
-    return gw_effect_add(tx, &(struct gw_new_effect){.bot = t->d->bot->name,
-                                                     .key = t->key,
-                                                     .kind = "ephemeral",
-                                                     .conversation = t->c->key,
-                                                     .channel_id = t->ev->channel_id,
-                                                     .event_id = t->ev->id,
-                                                     .payload = payload});
+    return gw_turn_add_effect(t, tx, "ephemeral", t->key, payload);
 }
 
 /* The answer as posts of its own. */

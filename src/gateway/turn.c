@@ -109,6 +109,18 @@ static void on_end_recorded(const struct mw_tx_result *res, void *userdata)
     turn_over(t, is_done(t));
 }
 
+int gw_turn_add_effect(const struct gw_turn_run *t, struct mw_tx *tx, const char *kind,
+                       const char *key, const cJSON *payload)
+{
+    return gw_effect_add(tx, &(struct gw_new_effect){.bot = t->d->bot->name,
+                                                     .key = key,
+                                                     .kind = kind,
+                                                     .conversation = t->c->key,
+                                                     .channel_id = t->ev->channel_id,
+                                                     .event_id = t->ev->id,
+                                                     .payload = payload});
+}
+
 /* A reaction to what is answered. */
 static int add_reaction(struct mw_tx *tx, const struct gw_turn_run *t, const char *kind,
                         const char *emoji)
@@ -122,13 +134,7 @@ static int add_reaction(struct mw_tx *tx, const struct gw_turn_run *t, const cha
     if (!key || !payload || mw_json_add_str(payload, "post_id", t->ev->post_id) ||
         mw_json_add_str(payload, "emoji_name", emoji))
         return -ENOMEM;
-    return gw_effect_add(tx, &(struct gw_new_effect){.bot = t->d->bot->name,
-                                                     .key = key,
-                                                     .kind = kind,
-                                                     .conversation = t->c->key,
-                                                     .channel_id = t->ev->channel_id,
-                                                     .event_id = t->ev->id,
-                                                     .payload = payload});
+    return gw_turn_add_effect(t, tx, kind, key, payload);
 }
 
 static int add_receipt(struct mw_tx *tx, const struct gw_turn_run *t, const char *mark)
