@@ -56,7 +56,7 @@ export function makeSchedule(table, { seed, faults, posts }) {
   const slice = posts / (faults + 1);
   for (let k = 0; k < faults; k++) {
     const open = table.filter((row) => row.share === undefined || (used.get(row) ?? 0) < Math.ceil(row.share * faults));
-    const row = pickByWeight(dice, open);
+    const row = pickByWeight(dice, open.length ? open : table);
     used.set(row, (used.get(row) ?? 0) + 1);
     entries.push({
       k,
