@@ -11,8 +11,10 @@
 
 #include <lauxlib.h>
 
+#include "base/log.h"
 #include "base/lua.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include "gateway/gateway.h"
 #include "handlers/handlers.h"
 #include "handlers/turn.h"
@@ -22,6 +24,9 @@
 #define MAX_STEPS   INT64_C(20000000) /* instructions of a turn: about a quarter of a second */
 #define MAX_TIME_MS 1000              /* the daemon does nothing else meanwhile */
 #define MAX_POSTS   20                /* of one turn */
+#define MAX_LINES   100               /* in the log, of one turn */
+#define KEY_SIZE    512
+#define MAX_LINE    2000 /* characters */
 
 struct gw_handler_instance {
     const struct gw_handler_host *host;
@@ -31,6 +36,7 @@ struct gw_handler_instance {
     char *problem;      /* of the newest version of the file, NULL = none */
     int64_t loads, errors;
     struct gw_handler_run *run; /* under way in Lua */
+    unsigned lines;             /* of this turn, in the log */
 };
 
 struct gw_handler_run {
@@ -67,18 +73,23 @@ static struct gw_handler_run *run_of(lua_State *L)
     return run;
 }
 
-/* The same for the same event and place in the script, also when the daemon died in between. */
+/* The same for the same event and place in the script, also when the daemon died in between. The
+ * server remembers keys, too, so the number of an event will not do: it begins anew with a
+ * database. */
 static void make_key(lua_State *L, struct gw_handler_run *run, char *key, size_t size)
 {
-    if (run->posts++ == MAX_POSTS)
+    if (run->posts >= MAX_POSTS)
         luaL_error(L, "a turn may post and react %d times at most", MAX_POSTS);
-    snprintf(key, size, "lua:%s:%lld:%u", run->in->host->config->name, (long long)run->turn.ev->id,
-             run->posts);
+    if (snprintf(key, size, "%s.lua%u", run->turn.key, ++run->posts) >= (int)size)
+        luaL_error(L, "the key of the event is too long");
 }
 
-/* The outbox tells the log and `status` what became of it. */
+/* What is in the outbox is told by the outbox; what did not get there, nowhere else. */
 static void on_sent(struct gw_reply *reply, void *userdata)
 {
+    if (reply->code != GW_OK && reply->code != GW_PENDING)
+        mw_log_warning("what a script posts could not be sent",
+                       MW_F_STR("reason", mw_error_text(&reply->err)));
 }
 
 static int send_post(lua_State *L, const char *channel, const char *root, const char *text)
@@ -87,7 +98,7 @@ static int send_post(lua_State *L, const char *channel, const char *root, const 
     MW_AUTOERROR err = MW_ERROR_INIT;
     struct gw *gw = run->in->host->gw;
     struct gw_bot *bot = gw_find_bot(gw, run->turn.ev->bot, &err);
-    char key[160];
+    char key[KEY_SIZE];
 
     if (!bot)
         return mw_lua_throw(L, &err);
@@ -117,7 +128,7 @@ static int api_react(lua_State *L)
     MW_AUTOERROR err = MW_ERROR_INIT;
     struct gw *gw = run->in->host->gw;
     struct gw_bot *bot = gw_find_bot(gw, run->turn.ev->bot, &err);
-    char key[160];
+    char key[KEY_SIZE];
     struct gw_act req = {.action = GW_REACT,
                          .emoji = luaL_checkstring(L, 1),
                          .post = luaL_optstring(L, 2, run->turn.ev->post_id),
@@ -127,6 +138,32 @@ static int api_react(lua_State *L)
         return mw_lua_throw(L, &err);
     make_key(L, run, key, sizeof(key));
     gw_act(gw, bot, &req, on_sent, NULL);
+    return 0;
+}
+
+static int api_log(lua_State *L)
+{
+    struct gw_handler_instance *in = instance_of(L);
+    int n = lua_gettop(L);
+    const char *text;
+    size_t len;
+    luaL_Buffer b;
+
+    if (in->lines++ >= MAX_LINES)
+        return luaL_error(L, "a turn may log %d lines at most", MAX_LINES);
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, ' ');
+        luaL_tolstring(L, i, &len);
+        mw_lua_charge(L, (int64_t)(len / 16));
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    text = lua_tostring(L, -1);
+    text = lua_pushlstring(L, text, mw_utf8_offset(text, MAX_LINE));
+    mw_log_info("a script says", MW_F_STR("handler", in->host->config->name),
+                MW_F_STR("text", text));
     return 0;
 }
 
@@ -219,8 +256,11 @@ static int api_set(lua_State *L)
 
 static void push_api(lua_State *L)
 {
-    static const luaL_Reg plain[] = {
-        {"reply", api_reply}, {"post", api_post}, {"react", api_react}, {NULL, NULL}};
+    static const luaL_Reg plain[] = {{"reply", api_reply},
+                                     {"post", api_post},
+                                     {"react", api_react},
+                                     {"log", api_log},
+                                     {NULL, NULL}};
     static const luaL_Reg state[] = {{"get", api_get}, {"set", api_set}, {NULL, NULL}};
     static const luaL_Reg json[] = {
         {"encode", api_encode}, {"decode", api_decode}, {"array", api_array}, {NULL, NULL}};
@@ -325,7 +365,8 @@ static bool has_changed(const struct gw_handler_instance *in)
             st.st_ino != in->file.st_ino);
 }
 
-/* Loads what has to be loaded. A broken new version is told by status, the old one goes on. */
+/* Loads what has to be loaded. A broken new version is told by the log, once, and by status; the
+ * old one goes on. */
 static int refresh(struct gw_handler_instance *in, struct mw_error *err)
 {
     MW_AUTOERROR why = MW_ERROR_INIT;
@@ -334,6 +375,10 @@ static int refresh(struct gw_handler_instance *in, struct mw_error *err)
     if (in->lua && !has_changed(in))
         return 0;
     r = load_file(in, &why);
+    if (r && in->lua && !mw_streq(in->problem, mw_error_text(&why)))
+        mw_log_warning("a new version of a script is broken, the one before goes on",
+                       MW_F_STR("handler", in->host->config->name),
+                       MW_F_STR("reason", mw_error_text(&why)));
     if (mw_str_set(&in->problem, r ? mw_error_text(&why) : NULL))
         return mw_error_set(err, -ENOMEM, "out of memory");
     if (r && !in->lua)
@@ -362,8 +407,10 @@ static int call_script(lua_State *L)
 static void run_script(struct gw_handler_run *run, struct gw_handler_answer *a)
 {
     struct gw_handler_instance *in = run->in;
-    int r = refresh(in, &a->err);
+    int r;
 
+    in->lines = 0;
+    r = refresh(in, &a->err);
     if (!r) {
         in->run = run;
         r = mw_lua_call(in->lua, call_script, run, &a->err);

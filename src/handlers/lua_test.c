@@ -96,8 +96,12 @@ static struct turn give(struct fixture *f, const char *text, bool cancel)
                           .files = "",
                           .detail = "",
                           .raw = ""};
-    struct gw_turn turn = {
-        .ev = &ev, .text = text, .conversation = "s/c/p", .root_id = "p", .timeout_ms = 1000};
+    struct gw_turn turn = {.ev = &ev,
+                           .text = text,
+                           .conversation = "s/c/p",
+                           .key = "p.1.0",
+                           .root_id = "p",
+                           .timeout_ms = 1000};
     struct turn t = {0};
     struct gw_handler_run *run = NULL;
 
@@ -135,6 +139,9 @@ static void test_answers(void **state)
         {"function on_event(e) while true do end end", GW_HANDLER_FAILED, "", "it ran for more"},
         {"function on_event(e) return ('x'):rep(1e8) end", GW_HANDLER_FAILED, "", "memory"},
         {"function on_event(e) return json.decode('{') end", GW_HANDLER_FAILED, "", ":1: "},
+        {"function on_event(e) log('one', 2, nil) log() end", GW_HANDLER_EMPTY, "", ""},
+        {"function on_event(e) for i = 1, 101 do log(i) end end", GW_HANDLER_FAILED, "",
+         "a turn may log 100 lines at most"},
         {"n = 0 function on_event(e) n = n + 1 return '' .. n end", GW_HANDLER_ANSWERED, "1", ""},
     };
     struct fixture *f = *state;
