@@ -285,7 +285,7 @@ void gw_conversation_next(struct gw_conversation *c, unsigned n)
 {
     struct gw_dispatch *d = c->d;
 
-    while (n--) {
+    while (n-- && c->head) {
         struct gw_task *t = c->head;
 
         c->head = t->next;

@@ -90,7 +90,7 @@ static int read_part(const struct field *f, const char **p, uint64_t *bits, stru
     if (**p == '/') {
         size_t digits = strspn(*p + 1, "0123456789");
 
-        step = digits && digits < 4 ? atoi(*p + 1) : 0;
+        step = digits && digits < 4 ? (int)strtol(*p + 1, NULL, 10) : 0;
         if (step < 1)
             return mw_error_set(err, 1, "%s: a step is a number from 1 on, as in */5", f->name);
         *p += 1 + digits;

@@ -93,8 +93,10 @@ static int current(struct gw *gw, struct gw_handler *h, struct gw_handler_slot *
         return 0;
     }
     s = calloc(1, sizeof(*s));
-    if (!s)
-        return mw_error_set(err, -ENOMEM, "out of memory");
+    if (!s) {
+        mw_error_set(err, -ENOMEM, "out of memory");
+        return -ENOMEM;
+    }
     s->h = h;
     s->type = h->type;
     s->host = (struct gw_handler_host){.loop = gw->loop, .gw = gw, .config = h->config};

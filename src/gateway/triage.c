@@ -43,7 +43,7 @@ static int follow(struct gw_bot *bot, const struct gw_policy *p, const struct mw
     if (!p->follow_threads || !root[0] || ev->flags & MW_EVENT_DIRECT)
         return 0;
     scope = follow_scope(bot);
-    until = mw_asprintf("%lld", (long long)(ev->at + FOLLOW_MS));
+    until = mw_asprintf("%lld", (long long)ev->at + FOLLOW_MS);
     return scope && until ? gw_state_set(bot->gw, scope, root, until) : -ENOMEM;
 }
 

@@ -485,7 +485,7 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
     run->session = acp_session_get(in, turn->conversation);
     r = run->session ? acp_agent_start(in->agent, err)
                      : mw_error_set(err, -ENOMEM, "out of memory");
-    if (r < 0) {
+    if (!run->session || r < 0) {
         run_free(run);
         return r;
     }
