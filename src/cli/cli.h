@@ -68,6 +68,7 @@ extern const struct cli_verb_table cli_verbs_post;
 extern const struct cli_verb_table cli_verbs_read;
 extern const struct cli_verb_table cli_verbs_consumer;
 extern const struct cli_verb_table cli_verbs_pair;
+extern const struct cli_verb_table cli_verbs_schedules;
 extern const struct cli_verb_table cli_verbs_channel;
 extern const struct cli_verb_table cli_verbs_people;
 extern const struct cli_verb_table cli_verbs_file;

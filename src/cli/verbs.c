@@ -144,9 +144,9 @@ static const struct cli_verb_table setup_table = CLI_VERB_TABLE(setup_verbs);
 
 /* In the order of the help. */
 static const struct cli_verb_table *const tables[] = {
-    &daemon_table,       &cli_verbs_work,   &cli_verbs_post,    &cli_verbs_read,
-    &cli_verbs_consumer, &cli_verbs_pair,   &cli_verbs_channel, &cli_verbs_people,
-    &cli_verbs_file,     &cli_verbs_config, &setup_table,
+    &daemon_table,       &cli_verbs_work,      &cli_verbs_post,   &cli_verbs_read,
+    &cli_verbs_consumer, &cli_verbs_schedules, &cli_verbs_pair,   &cli_verbs_channel,
+    &cli_verbs_people,   &cli_verbs_file,      &cli_verbs_config, &setup_table,
 };
 
 size_t cli_verb_count(void)

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "gateway/internal.h"
+#include "gateway/schedule.h"
 
 #define NAMES_RETRY_MS 5000
 #define RESTART_MS     1000
@@ -19,6 +20,7 @@ static bool wants(const struct gw_bot *bot, const char *channel_id, const char *
 /* What was given to us is not in the journal: have the session give it again. */
 static void start_again(struct gw_bot *bot, const char *why)
 {
+    gw_schedule_again(bot->schedule);
     if (bot->broken)
         return;
     bot->broken = true;
@@ -70,6 +72,15 @@ void gw_bot_flush(struct gw_bot *bot)
         return;
     bot->commits++;
     mw_tx_commit(take_ptr(bot->tx), on_committed, bot);
+}
+
+void gw_bot_record(struct gw_bot *bot, const struct mw_event *ev, const char *scope,
+                   const char *key, const char *value)
+{
+    struct mw_tx *tx = round_tx(bot);
+    int rc = tx ? mw_tx_set(tx, scope, key, value) : -ENOMEM;
+
+    added(bot, rc || !ev ? rc : mw_tx_event(tx, ev));
 }
 
 static void on_names(void *userdata);
@@ -256,6 +267,7 @@ static void on_state(struct mm_session *s, enum mm_session_state state, const ch
         gw_bot_store_synced(bot);
         resolve_names(bot);
         gw_sender_retry(bot->sender);
+        gw_schedule_wake(bot->schedule);
         break;
     case MM_SESSION_WAITING:
         report_connection(bot, -1);
@@ -441,7 +453,8 @@ void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config)
     mw_map_clear(&bot->channels);
     bot->config = config;
     bot->names_said = false;
-    bot->configured = !gw_names_init(&bot->names, bot->gw->config, config) && !put_ids(bot);
+    bot->configured = !gw_names_init(&bot->names, bot->gw->config, config) && !put_ids(bot) &&
+                      !gw_schedule_configure(bot->schedule);
     bot->names_known = bot->configured && gw_names_settled(&bot->names);
     (void)!mw_str_set(&bot->reason, bot->configured ? NULL : "out of memory");
     if (!bot->configured)
@@ -471,7 +484,7 @@ int gw_bot_new(struct gw *gw, const char *name, struct gw_bot **ret, struct mw_e
     gw_limits_init(&bot->refusals);
     bot->name = strdup(name);
     if (!bot->name || mw_timer_new(gw->loop, on_timer, bot, &bot->timer) ||
-        gw_sender_new(gw->loop, &p, &bot->sender))
+        gw_sender_new(gw->loop, &p, &bot->sender) || gw_schedule_new(bot, &bot->schedule))
         mw_error_set(err, rc, "out of memory");
     else
         rc = gw_dispatch_new(bot, &bot->dispatch, err);
@@ -489,6 +502,7 @@ void gw_bot_free(struct gw_bot *bot)
         return;
     if (bot->sender)
         gw_bot_disconnect(bot);
+    gw_schedule_free(bot->schedule);
     gw_dispatch_free(bot->dispatch);
     gw_sender_free(bot->sender);
     mw_timer_free(bot->timer);

@@ -2,6 +2,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "gateway/config_internal.h"
+#include "gateway/cron.h"
 #include "gateway/when.h"
 #include "store/event.h"
 
@@ -65,6 +66,12 @@ static const struct gw_slot *route_slot(const struct gw_slot *slots, const char 
     return gw_slot_of(&gw_route_section, slots, name);
 }
 
+/* Typing is not stored; a schedule's event knows its route. */
+static bool can_be_routed(enum mw_event_kind kind)
+{
+    return kind != MW_EVENT_TYPING && kind != MW_EVENT_SCHEDULE;
+}
+
 static void check_kinds(struct gw_binder *b, const struct gw_slot *slot,
                         const struct gw_strings *kinds)
 {
@@ -73,10 +80,10 @@ static void check_kinds(struct gw_binder *b, const struct gw_slot *slot,
         struct mw_nearest nearest = {.name = word};
         enum mw_event_kind kind;
 
-        if (!word[0] || (!mw_event_kind_parse(word, &kind) && kind != MW_EVENT_TYPING))
+        if (!word[0] || (!mw_event_kind_parse(word, &kind) && can_be_routed(kind)))
             continue;
         for (int k = 1; (name = mw_event_kind_doc(k) ? mw_event_kind_name(k) : NULL); k++)
-            if (k != MW_EVENT_TYPING)
+            if (can_be_routed((enum mw_event_kind)k))
                 mw_nearest_offer(&nearest, name);
         if (mw_nearest_get(&nearest))
             gw_problem_add(b, gw_item_mark(slot, i),
@@ -101,6 +108,27 @@ static void check_when(struct gw_binder *b, const struct gw_slot *slot, const ch
     gw_when_free(w);
 }
 
+static void check_times(struct gw_binder *b, const struct gw_slot *slots,
+                        const struct gw_route_config *r)
+{
+    MW_AUTOERROR err = MW_ERROR_INIT;
+    struct gw_zone *zone = NULL;
+    struct gw_cron cron;
+    int rc = gw_cron_parse(r->schedule, &cron, &err);
+
+    if (rc)
+        gw_problem_add(b, route_slot(slots, "schedule")->value, "`schedule`: %s",
+                       mw_error_text(&err));
+    mw_error_reset(&err);
+    rc = gw_zone_load(r->timezone, &zone, &err);
+    if (rc == -ENOMEM)
+        b->error = rc;
+    else if (rc)
+        gw_problem_add(b, route_slot(slots, r->timezone ? "timezone" : "schedule")->value,
+                       "`timezone`: %s", mw_error_text(&err));
+    gw_zone_free(zone);
+}
+
 /* The keys that make sense only with a schedule, and those that do not with one. */
 static void check_schedule(struct gw_binder *b, const struct gw_slot *slots,
                            const struct gw_route_config *r)
@@ -117,6 +145,7 @@ static void check_schedule(struct gw_binder *b, const struct gw_slot *slots,
         }
         return;
     }
+    check_times(b, slots, r);
     for (size_t i = 0; i < MW_ARRAY_LEN(never_with); i++) {
         if (route_slot(slots, never_with[i])->present)
             gw_problem_add(b, route_slot(slots, never_with[i])->key,

@@ -21,6 +21,10 @@ static const struct {
     {BOT "  name: b\n", "5:3: `name` is given twice (first on line 2)\n"},
     {BOT "  bot_token_file: token\n",
      "5:3: `bot_token` and `bot_token_file` are both given (the other one on line 4)\n"},
+    {BOT "  routes:\n"
+         "  - {name: r, channel: c, text: t, schedule: '0 25 * * *', timezone: Mars/Base}\n",
+     "6:47: `schedule`: hour: \"25\" is not a number from 0 to 23\n"
+     "6:70: `timezone`: there is no time zone \"Mars/Base\" in /usr/share/zoneinfo\n"},
     {BOT "  login: me\n",
      "5:3: a bot signs in either by bot_token or by login and password, not by both\n"},
     {"bots:\n- name: a\n  endpoint: https://h\n  login: me\n",

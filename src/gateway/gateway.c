@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "gateway/fetch.h"
 #include "gateway/internal.h"
+#include "gateway/schedule.h"
 
 #define SYNC_MS 60000 /* how often the time of the last catch-up is noted */
 
@@ -188,6 +189,7 @@ void gw_stop(struct gw *gw, int64_t drain_ms, void (*done)(void *userdata), void
         for (size_t i = 0; i < gw->n_bots; i++) {
             gw_bot_store_synced(gw->bots[i]);
             gw_bot_close_session(gw->bots[i]);
+            gw_schedule_stop(gw->bots[i]->schedule);
             gw_dispatch_stop(gw->bots[i]->dispatch);
         }
     }
@@ -211,6 +213,7 @@ static void on_start(void *userdata)
             mm_session_retry(bot->session);
         else
             gw_bot_connect(bot);
+        gw_schedule_wake(bot->schedule);
         gw_dispatch_wake(bot->dispatch);
         gw_sender_wake(bot->sender);
     }
@@ -294,6 +297,7 @@ void gw_free(struct gw *gw)
     gw_send_abandon(gw, NULL, "the daemon is stopping", "after its next start");
     gw_files_stop(gw->files);
     for (size_t i = 0; i < gw->n_bots; i++) {
+        gw_schedule_stop(gw->bots[i]->schedule);
         gw_bot_disconnect(gw->bots[i]);
         gw_sender_stop(gw->bots[i]->sender);
         gw_dispatch_stop(gw->bots[i]->dispatch);

@@ -66,6 +66,9 @@ cJSON *gw_bots_json(struct gw *gw); /* array: name, endpoint, user, state, reaso
 cJSON *gw_status_json(
     struct gw *gw); /* object: version, uptime, store, bots, handlers, outbox, consumers */
 
+/* Array: bot, route, schedule, timezone?, channel, next?, last?, waiting?, problem? */
+cJSON *gw_schedules_json(struct gw *gw);
+
 struct gw_send {
     const char *channel; /* any name that mm_resolve_channel takes; NULL when root is given */
     const char *root;    /* post id or permalink: reply in its thread; NULL = none */

@@ -6,7 +6,7 @@
  *   budgets.c   how many calls each server takes
  *   bot.c       one bot: client, session, names; events into the journal
  *   handler.c   instances of handlers, over reloads; state.c what they keep
- *   route.c     which events run a handler
+ *   route.c     which events run a handler; schedule.c makes events when times have come
  *   dispatch.c  the route consumer: journal -> tasks -> turns -> outbox rows; see
  *               dispatch_internal.h for its parts
  *   access.c    who may trigger what; rates.c how often; pair.c who was let in by a code
@@ -34,6 +34,7 @@
 #define GW_MAX_SENDS     1024 /* gw_send calls that wait at a time */
 
 struct gw_dispatch;
+struct gw_schedule;
 struct gw_conversation;
 struct gw_pending_send;
 
@@ -87,6 +88,7 @@ struct gw_bot {
     struct mw_timer *timer;
     struct gw_sender *sender;
     struct gw_dispatch *dispatch;
+    struct gw_schedule *schedule;
 };
 
 struct gw_flush;
@@ -191,6 +193,10 @@ void gw_bot_disconnect(struct gw_bot *bot); /* the session, then the client with
 /* Puts a config into force, disconnected. Without memory it says so and tries again. */
 void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config);
 void gw_bot_flush(struct gw_bot *bot);
+/* Puts an event of our own (NULL = none) and a value into this round's transaction, both or none.
+ * What fails leads to gw_schedule_again. */
+void gw_bot_record(struct gw_bot *bot, const struct mw_event *ev, const char *scope,
+                   const char *key, const char *value);
 void gw_bot_pause(struct gw_bot *bot);
 void gw_bot_unpause(struct gw_bot *bot);
 void gw_bot_store_synced(struct gw_bot *bot);

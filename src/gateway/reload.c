@@ -4,6 +4,7 @@
  */
 #include "base/str.h"
 #include "gateway/internal.h"
+#include "gateway/schedule.h"
 
 struct change {
     struct gw_bot **bots; /* of the new config, in its order; those that are new were made here */
@@ -120,6 +121,7 @@ static int put_handlers(struct gw *gw, const struct gw_config *config, struct ch
 static void remove_bot(struct gw *gw, struct gw_bot *bot, struct change *ch)
 {
     bot->removed = true;
+    gw_schedule_stop(bot->schedule);
     gw_bot_flush(bot);
     gw_bot_disconnect(bot);
     gw_sender_stop(bot->sender);

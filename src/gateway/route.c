@@ -195,11 +195,27 @@ void gw_decide(const struct gw_routes *r, const struct gw_facts *facts, const st
         ret->verdict = GW_SKIP_KIND;
 }
 
+/* "ROUTE/TIME" of a schedule. */
+static struct gw_route *route_by_name(const struct gw_routes *r, const char *object)
+{
+    size_t len = strcspn(object, "/");
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct gw_route_config *c = r->items[i].config;
+
+        if (c->schedule && strlen(c->name) == len && !memcmp(c->name, object, len))
+            return &r->items[i];
+    }
+    return NULL;
+}
+
 struct gw_route *gw_route_of(const struct gw_routes *r, const struct gw_facts *facts,
                              const struct mw_event *ev)
 {
     const struct gw_when_input in = when_input(facts, ev);
 
+    if (ev->kind == MW_EVENT_SCHEDULE)
+        return route_by_name(r, ev->object);
     for (size_t i = 0; i < r->n; i++) {
         MW_AUTOERROR err = MW_ERROR_INIT;
         bool fits = false;
@@ -228,6 +244,8 @@ char *gw_conversation_key(const struct gw_policy *p, const struct mw_event *ev)
 
     /* Two messages of one person in a direct channel are one conversation, even when each is
      * answered in a thread of its own. */
+    if (ev->kind == MW_EVENT_SCHEDULE)
+        return mw_asprintf("schedule/%.*s", (int)strcspn(ev->object, "/"), ev->object);
     if (!root[0] || (!ev->root_id[0] && (ev->flags & MW_EVENT_DIRECT)))
         return strdup(ev->channel_id);
     return mw_asprintf("%s/%s", ev->channel_id, root);

@@ -72,7 +72,8 @@ struct gw_decision {
 void gw_decide(const struct gw_routes *r, const struct gw_facts *facts, const struct mw_event *ev,
                struct gw_decision *ret);
 
-/* The route of an event that was decided before, by kind and expression alone; NULL = none now. */
+/* The route of an event that was decided before, by kind and expression alone, and of a schedule's
+ * event by its name; NULL = none now. */
 struct gw_route *gw_route_of(const struct gw_routes *r, const struct gw_facts *facts,
                              const struct mw_event *ev);
 /* May the person of the event trigger this route? */

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "gateway/fetch.h"
 #include "gateway/internal.h"
+#include "gateway/schedule.h"
 
 static const char *const name_states[] = {
     [GW_NAME_UNKNOWN] = "unknown",
@@ -162,6 +163,24 @@ static cJSON *routes_json(const struct gw_bot *bot)
     return take_ptr(array);
 }
 
+static cJSON *schedules_json(const struct gw_bot *bot)
+{
+    MW_AUTOJSON *array = cJSON_CreateArray();
+
+    return array && !gw_schedule_json(bot->schedule, array) ? take_ptr(array) : NULL;
+}
+
+cJSON *gw_schedules_json(struct gw *gw)
+{
+    MW_AUTOJSON *array = cJSON_CreateArray();
+
+    for (size_t i = 0; array && i < gw->n_bots; i++) {
+        if (gw_schedule_json(gw->bots[i]->schedule, array))
+            return NULL;
+    }
+    return take_ptr(array);
+}
+
 static cJSON *bot_json(struct gw *gw, const struct gw_bot *bot)
 {
     const struct gw_bot_config *c = bot->config;
@@ -183,6 +202,7 @@ static cJSON *bot_json(struct gw *gw, const struct gw_bot *bot)
         mw_json_add_bool(o, "mention_only", c->policy.mention_only) |
         mw_json_add_bool(o, "thread_replies", c->policy.thread_replies == GW_THREAD) |
         mw_json_add(o, "routes", routes_json(bot)) |
+        mw_json_add(o, "schedules", schedules_json(bot)) |
         mw_json_add(o, "decisions", decisions_json(bot)) |
         mw_json_add(o, "tasks", tasks_json(gw, bot)) |
         mw_json_add(o, "outbox", outbox_json(gw, bot)))

@@ -214,6 +214,41 @@ static int act(struct gw_dispatch *d, struct gw_triage *t, const struct gw_facts
     return rc ? rc : add_task(d, t, ev, r, r->config->handler);
 }
 
+/* The time of a schedule has come; nobody said anything, so there is nobody to be allowed. */
+static int act_by_time(struct gw_dispatch *d, struct gw_triage *t, const struct mw_event *ev)
+{
+    struct gw_bot *bot = d->bot;
+    const struct gw_facts facts = {.members = &bot->members};
+    const struct gw_route *r = gw_route_of(&bot->routes, &facts, ev);
+    MW_AUTOFREE char *key = mw_asprintf("schedule.%s", ev->object);
+    const struct gw_post post = {
+        .bot = bot->name,
+        .key = key,
+        .channel_id = ev->channel_id,
+        .root_id = "",
+        .conversation = ev->channel_id,
+        .text = ev->text,
+        .event_id = ev->id,
+        .max_chars = 4000,
+    };
+
+    if (!key)
+        return -ENOMEM;
+    bot->verdicts[r ? GW_RUN : GW_SKIP_NO_ROUTE]++;
+    if (!r) {
+        mw_log_warning("a time of a schedule is left out: it is no longer in the config",
+                       MW_F_STR("bot", bot->name), MW_F_STR("object", ev->object));
+        return 0;
+    }
+    if (r->config->handler)
+        return add_task(d, t, ev, r, r->config->handler);
+    *strchr(key, '/') = '.';
+    if (gw_post_add(t->tx, &post, NULL))
+        return -ENOMEM;
+    t->rows++;
+    return 0;
+}
+
 static bool is_own(const struct mw_event *ev, void *userdata)
 {
     *(bool *)userdata = ev->flags & MW_EVENT_OWN;
@@ -251,6 +286,8 @@ int gw_triage(struct gw_dispatch *d, const struct mw_event *ev, struct gw_triage
     bool done = false;
     int rc;
 
+    if (ev->kind == MW_EVENT_SCHEDULE)
+        return act_by_time(d, t, ev);
     gw_facts_of(bot, ev, &facts);
     rc = steer(d, t, &facts, ev, &done);
     if (rc)

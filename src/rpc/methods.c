@@ -5,6 +5,11 @@
 #include "base/str.h"
 #include "rpc/internal.h"
 
+static void run_schedules(struct rpc_call *call, const cJSON *params)
+{
+    rpc_call_json(call, gw_schedules_json(rpc_call_gw(call)));
+}
+
 static void run_ping(struct rpc_call *call, const cJSON *params)
 {
     rpc_call_done(call);
@@ -204,6 +209,13 @@ static const struct rpc_method methods[] = {
      RPC_PARAMS(consumer_params),
      .result = "An object: `name`, `type`, `position`.",
      .run = rpc_consumer_delete},
+    {.name = "schedules",
+     .doc = "Lists the routes that have a schedule.",
+     .result = "An array of objects: `bot`, `route`, `schedule`, `timezone` (absent: the "
+               "machine's), `channel`, `next` (when it acts next), `last` (the last time that "
+               "became an event; absent: none yet), `waiting` (a time that has come while the "
+               "channel could not be found or the bot was not online), `problem` (why).",
+     .run = run_schedules},
     {.name = "reload",
      .doc = "Reads the configuration file again and puts it into force, without touching what did "
             "not change. A file with mistakes changes nothing.",

@@ -194,6 +194,11 @@ bool gw_consumer_gone(const struct gw_consumer *c)
     return c->gw->bot_gone;
 }
 
+cJSON *gw_schedules_json(struct gw *gw)
+{
+    return cJSON_Parse("[{\"route\":\"daily\"}]");
+}
+
 cJSON *gw_consumers_json(struct gw *gw)
 {
     return cJSON_Parse("[{\"name\":\"log\"}]");

@@ -25,6 +25,8 @@ static const struct {
     [MW_EVENT_CONNECTION] = {"connection",
                              "The bot's connection to its server changed its state; see detail."},
     [MW_EVENT_TYPING] = {"typing", "Somebody is typing; passed on live, never stored."},
+    [MW_EVENT_SCHEDULE] = {"schedule",
+                           "The time has come for a route with a schedule; detail names it."},
 };
 
 #define FIELD(n, t, d)                                                                             \

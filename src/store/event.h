@@ -27,6 +27,8 @@ enum mw_event_kind {
     MW_EVENT_TEAM_REMOVED,
     MW_EVENT_CONNECTION, /* the bot's connection changed its state; see detail */
     MW_EVENT_TYPING,     /* passed on live, never stored (id 0) */
+    /* A time of a route's schedule has come: object is "ROUTE/TIME", `at` that time. */
+    MW_EVENT_SCHEDULE,
 };
 /* The numbers are in databases: never renumber, only append. */
 

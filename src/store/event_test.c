@@ -44,7 +44,7 @@ static void kinds_have_names_and_docs(void **state)
         assert_int_equal(mw_event_kind_parse(mw_event_kind_name((enum mw_event_kind)k), &kind), 0);
         assert_int_equal(kind, k);
     }
-    assert_int_equal(n, MW_EVENT_TYPING);
+    assert_int_equal(n, MW_EVENT_SCHEDULE);
     assert_null(mw_event_kind_name((enum mw_event_kind)0));
     assert_null(mw_event_kind_doc((enum mw_event_kind)(n + 1)));
     assert_null(mw_event_kind_name((enum mw_event_kind) - 1));
