@@ -62,10 +62,11 @@ async function daemonFor(t, clock, routes) {
   return daemon;
 }
 
-// Sets the clock of a daemon that runs, and has it looked at.
+// Sets the clock of a daemon that runs, and has it looked at: that is done when the next call is answered.
 async function setClock(daemon, clock, at) {
   await clock.set(at);
   assert.equal((await daemon.cli('reload')).code, 0);
+  return schedules(daemon);
 }
 
 const hears = (text) => ann.hears((p) => p.user_id === bot.id && p.message === text, `'${text}'`, 60_000);
@@ -101,7 +102,7 @@ describe('schedules', options, () => {
     assert.equal((await posted('time for tea')).length, 1);
 
     // Put back by so much that it is believed: the time comes again, and the database has it already.
-    await setClock(daemon, clock, clock.slot - 2 * hour);
+    assert.equal((await setClock(daemon, clock, clock.slot - 2 * hour)).tea.next, clock.slot);
     await setClock(daemon, clock, clock.slot - 1000);
     await daemon.logged('the time of a schedule has come');
     assert.equal((await posted('time for tea')).length, 1);
