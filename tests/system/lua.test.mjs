@@ -220,3 +220,22 @@ end`);
   assert.equal(await ask('and then'), 'marker');
   assert.deepEqual(posted((p) => p.root_id === post.id).map((e) => e.data.post.message).sort(), ['done', 'step one', 'step two']);
 });
+
+test('kill -9 while the script runs: the event is given again, each post once, one answer', async (t) => {
+  const daemon = await start(t, `
+function on_event(event)
+  if event.prompt ~= "work" then return "marker" end
+  reply("step")
+  log("at work")
+  for i = 1, 5e6 do end
+  return "done"
+end`);
+  const post = await ann.post(world.channel, 'work');
+  await daemon.logged('a script says', (e) => e.text === 'at work');
+  await daemon.kill();
+  await daemon.start();
+  await ann.hears((p) => p.root_id === post.id && p.message === 'done', 'the answer');
+  await ann.hears((p) => p.root_id === post.id && p.message === 'step', 'the step');
+  assert.equal(await ask('and then'), 'marker');
+  assert.deepEqual(posted((p) => p.root_id === post.id).map((e) => e.data.post.message).sort(), ['done', 'step']);
+});
