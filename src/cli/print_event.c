@@ -21,6 +21,7 @@ static const char *phrase(const char *kind)
         {"team_added", "joined the team"},
         {"team_removed", "left the team"},
         {"typing", "is typing"},
+        {"schedule", "is due: "},
     };
 
     for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++)
@@ -92,6 +93,7 @@ int cli_write_event(struct mw_buf *b, const struct cli *cli, const cJSON *event)
 {
     const char *kind = mw_json_str_or(event, "kind", "");
     const char *text = mw_json_str_or(event, "text", "");
+    const char *who = mw_json_str_or(event, "user_name", "(somebody)");
     bool reaction = mw_starts_with(kind, "reaction_");
     int files = cJSON_GetArraySize(mw_json_arr(event, "files"));
     char when[32], count[32];
@@ -108,7 +110,10 @@ int cli_write_event(struct mw_buf *b, const struct cli *cli, const cJSON *event)
     write_place(b, event);
     mw_buf_printf(b, "%s  %s%s", mw_json_str(event, "root_id") ? " (thread)" : "",
                   cli_color(cli, CLI_BOLD), mw_json_str(event, "user_name") ? "@" : "");
-    cli_write_clean(b, mw_json_str_or(event, "user_name", "(somebody)"), false);
+    /* Nobody did that: the route stands for its time. */
+    if (strcmp(kind, "schedule") == 0)
+        who = mw_json_str_or(mw_json_obj(event, "detail"), "route", kind);
+    cli_write_clean(b, who, false);
     mw_buf_puts(b, cli_color(cli, CLI_PLAIN));
     if (strcmp(kind, "post") == 0)
         mw_buf_puts(b, ": ");
