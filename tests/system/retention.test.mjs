@@ -52,7 +52,7 @@ async function until(check, what) {
 }
 
 const store = async (daemon) => (await daemon.cli('status', '--json')).json.store;
-const history = async (daemon, channel) => (await daemon.cli('history', '--channel', channel.id, '--limit', '1000', '--json')).json
+const history = async (daemon, channel) => (await daemon.cli('history', '--channel', channel.id, '--limit', '1000', '--json')).json.events
   .filter((e) => e.kind === 'post' && !e.system).map((e) => e.text);
 const found = async (daemon, text) => (await daemon.cli('search', `"${text}"`, '--json')).json.events.map((e) => e.text);
 
@@ -110,7 +110,7 @@ describe('by age', () => {
     await until(async () => (await history(daemon, channel)).length === 0, 'the old posts to be deleted');
     await until(async () => !(await store(daemon)).prune_held, 'nothing to be held');
     assert.deepEqual(await found(daemon, 'old'), []);
-    assert.equal((await daemon.cli('history', '--channel', channel.id, '--server', '--json')).json.filter((e) => e.text?.startsWith('old')).length, 3);
+    assert.equal((await daemon.cli('history', '--channel', channel.id, '--server', '--json')).json.events.filter((e) => e.text?.startsWith('old')).length, 3);
 
     // The server still has them all: catching up brings what is new, and of the old only what happens to it now.
     await daemon.stop();
@@ -121,13 +121,13 @@ describe('by age', () => {
     await says(channel, 'new live');
     await journaled(daemon, channel, 'new live');
     assert.deepEqual((await history(daemon, channel)).sort(), ['new live', 'new while it was down']);
-    const thread = (await daemon.cli('history', '--channel', channel.id, '--kind', 'post_edited', '--json')).json;
+    const thread = (await daemon.cli('history', '--channel', channel.id, '--kind', 'post_edited', '--json')).json.events;
     assert.deepEqual(thread.map((e) => e.text), ['old first, edited']);
 
     // A reply to a post that is gone is a reply all the same.
     const reply = await ann.post(channel, 'to a post that is gone', { root_id: second.id });
     await journaled(daemon, channel, 'to a post that is gone');
-    const [event] = (await daemon.cli('history', '--channel', channel.id, '--thread', second.id, '--json')).json;
+    const [event] = (await daemon.cli('history', '--channel', channel.id, '--thread', second.id, '--json')).json.events;
     assert.equal(event.post_id, reply.id);
   });
 });
