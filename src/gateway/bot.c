@@ -87,8 +87,12 @@ static void on_names(void *userdata);
 
 static void resolve_names(struct gw_bot *bot)
 {
-    if (bot->client && !gw_names_good(&bot->names))
+    if (!bot->client)
+        return;
+    if (!gw_names_good(&bot->names))
         gw_names_resolve(&bot->names, bot->client, on_names, bot);
+    else if (!bot->names_known) /* there was no memory to make use of them */
+        on_names(bot);
 }
 
 static void on_event(struct mm_session *s, const struct mw_event *ev, bool observed,

@@ -140,7 +140,9 @@ void gw_sender_pump(struct gw_sender *s)
         if (!r->busy && !r->dropping)
             next = MW_MIN(next, r->unrecorded ? r->due : MW_MAX(r->due, s->hold_until));
     }
-    if (next == INT64_MAX || s->active >= s->parallel)
+    if (next == INT64_MAX && s->more && !s->active)
+        mw_timer_start(s->timer, 1000); /* rows could not be loaded, so nothing else comes back */
+    else if (next == INT64_MAX || s->active >= s->parallel)
         mw_timer_stop(s->timer);
     else if (next > now)
         mw_timer_start(s->timer, next - now);
@@ -172,6 +174,7 @@ static bool load_row(const struct mw_outbox *o, void *userdata)
     struct gw_lane *l = NULL;
     struct gw_row *r = calloc(1, sizeof(*r));
     int64_t wait = o->not_before - mw_clock_now();
+    int rc = 0;
 
     if (r) {
         r->upload_fd = -1;
@@ -185,13 +188,13 @@ static bool load_row(const struct mw_outbox *o, void *userdata)
         r->attempts = o->attempts;
         r->first_tried_at = o->first_tried_at;
         r->unsure = o->state == MW_OUTBOX_SENDING;
-        if (mw_json_parse(o->payload, strlen(o->payload), &r->payload, NULL) ||
-            !cJSON_IsObject(r->payload))
+        rc = mw_json_parse(o->payload, strlen(o->payload), &r->payload, NULL);
+        if (rc || !cJSON_IsObject(r->payload))
             r->kind = NULL;
         /* Somebody may have set the clock since: never wait longer than a retry does. */
         r->due = wait > 0 ? mw_clock_mono() + MW_MIN(wait, s->retry_max_ms) : 0;
         mw_backoff_init(&r->backoff, s->retry_min_ms, s->retry_max_ms, 1);
-        if (r->key && r->kind_name && r->channel_id)
+        if (r->key && r->kind_name && r->channel_id && rc != -ENOMEM)
             l = lane_get(s, o->conversation[0] ? o->conversation : o->channel_id);
     }
     if (!l) {
