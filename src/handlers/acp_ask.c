@@ -65,6 +65,7 @@ static bool ask_people(struct gw_handler_run *run, const struct acp_msg *m,
                           : "The agent asks for permission",
         .options = p->options,
         .n_options = p->n_options,
+        .timeout_ms = run->in->host.config->approval_timeout_ms,
     };
     struct gw_permission q = ask;
 

@@ -261,4 +261,51 @@ describe('limits and permissions', () => {
       await answered('permission', `outcome: ${outcome}`);
     });
   }
+  test('a turn that takes too long is cancelled, and the session goes on', async (t) => {
+    const { daemon, noted } = await start(t, {}, { timeout: '5s' });
+    await answered('words up', 'up'); // the agent runs
+    const { post } = await ask('wait for-ever');
+    await noted((n) => n === 'waits for-ever');
+    await noted((n) => n === 'cancel');
+    await daemon.logged('the handler took too long');
+    await answered('words on', 'on', { root_id: post.id });
+  });
+
+  // The post that asks, and what becomes of it.
+  const question = (post) => ann.hears((p) => p.user_id === bot.id && p.root_id === post.id && /Permission needed/.test(p.message), 'the question');
+  const edited = (post, test) => ann.events.find((e) => e.event === 'post_edited' && e.data.post.id === post.id && test.test(e.data.post.message), `${test}`);
+
+  test('approval: ask, answered by a reaction and by a reply; the outcome is written into the post', async (t) => {
+    await start(t, {}, { approval: 'ask' });
+    const { post } = await ask('permission');
+    const asked = await question(post);
+    assert.match(asked.message, /Delete the build folder[^]*rm -r build/);
+    await ann.rest.addReaction(ann.user.id, asked.id, 'white_check_mark');
+    await says(post, 'outcome: selected yes');
+    await edited(asked, /Allow\*\* by @/);
+
+    const { post: second } = await ask('permission');
+    const again = await question(second);
+    await ann.post(world.channel, 'reject', { root_id: second.id });
+    await says(second, 'outcome: selected no');
+    await edited(again, /Reject\*\* by @/);
+  });
+
+  test('approval: ask, and nobody decides: rejected', async (t) => {
+    await start(t, {}, { approval: 'ask', approval_timeout: '1s' });
+    const { post } = await ask('permission');
+    const asked = await question(post);
+    await says(post, 'outcome: selected no');
+    await edited(asked, /Rejected/);
+  });
+
+  test('stop: the open permission and the turn are cancelled', async (t) => {
+    const { noted } = await start(t, {}, { approval: 'ask' });
+    const { post } = await ask('permission');
+    await question(post);
+    await ann.post(world.channel, `@${bot.username} stop`, { root_id: post.id });
+    await noted((n) => n === 'cancel');
+    await noted((n) => n.startsWith('outcome'));
+    await answered('words on', 'on', { root_id: post.id });
+  });
 });
