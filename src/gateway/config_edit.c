@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "base/utf8.h"
 
 struct edit {
     const char *text;
@@ -37,6 +38,9 @@ static struct fy_document *parse(const char *text, size_t len)
 static int edit_init(struct edit *e, const char *text, struct mw_error *err)
 {
     *e = (struct edit){.text = text, .len = strlen(text)};
+    /* The parser may go on for ever with bytes that are no UTF-8. */
+    if (!mw_utf8_valid(text, e->len))
+        return mw_error_set(err, 1, "the file is no UTF-8: `matterwire check` says where");
     e->doc = parse(text, e->len);
     if (!e->doc)
         return mw_error_set(err, 1, "the file is no YAML: `matterwire check` says where");

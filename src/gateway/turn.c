@@ -393,10 +393,11 @@ void gw_turn_cancel(struct gw_turn_run *t, enum gw_why why)
     }
     if (!t->under_way)
         return; /* it ends when its start is recorded */
-    gw_asks_cancel(t);
     /* Asked a second time a handler ends at once. */
     mw_timer_start(t->limit, PATIENCE_MS);
     gw_handler_slot_type(t->slot)->cancel(t->under_way);
+    /* Behind it: the handler knows by now that this is no decision of anybody. */
+    gw_asks_cancel(t);
 }
 
 void gw_turn_interrupt(struct gw_turn_run *t)

@@ -196,7 +196,7 @@ static const char *skip_space(const char *p)
 /* Behind a long bracket that begins at p ("[[" or "[=["), NULL when none begins there. */
 static const char *skip_long(const char *p)
 {
-    size_t level = strspn(p + 1, "=");
+    size_t level = *p == '[' ? strspn(p + 1, "=") : 0;
 
     if (*p != '[' || p[1 + level] != '[')
         return NULL;

@@ -35,7 +35,7 @@ static const struct mw_http_request streamed = {
 
 static void test_streamed_answer(void **state)
 {
-    static const char *const more[] = {"3\r\ntwo\r\n", "5\r\nthree\r\n0\r\n\r\n"};
+    static const char *const more[] = {"3\r\ntwo\r\n", "5\r\nthree\r\n0\r\n\r\n", NULL};
     struct fixture *f = *state;
 
     SCRIPT(f, {CHUNKED "3\r\none\r\n", KEEP});

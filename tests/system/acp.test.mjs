@@ -305,7 +305,7 @@ describe('limits and permissions', () => {
     await question(post);
     await ann.post(world.channel, `@${bot.username} stop`, { root_id: post.id });
     await noted((n) => n === 'cancel');
-    await noted((n) => n.startsWith('outcome'));
+    await noted((n) => n.startsWith('outcome cancelled'));
     await answered('words on', 'on', { root_id: post.id });
   });
 });
