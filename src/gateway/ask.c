@@ -113,21 +113,6 @@ static int write_question(struct mw_buf *b, const struct gw_ask *a, const char *
     return mw_buf_error(b);
 }
 
-static void on_committed(const struct mw_tx_result *res, void *userdata)
-{
-    struct gw_dispatch *d = userdata;
-
-    d->commits--;
-    gw_sender_wake(d->bot->sender);
-    gw_reap_later(d->bot->gw);
-}
-
-static void commit(struct gw_dispatch *d, struct mw_tx *tx)
-{
-    d->commits++;
-    mw_tx_commit(tx, on_committed, d);
-}
-
 static int add_effect(struct mw_tx *tx, const struct gw_ask *a, const char *kind, const char *what,
                       cJSON *payload)
 {
@@ -224,7 +209,7 @@ int gw_ask(struct gw_turn_run *t, const struct gw_permission *p)
     *at = a;
     if (p->timeout_ms > 0)
         mw_timer_start(a->timer, p->timeout_ms);
-    commit(t->d, tx);
+    gw_dispatch_commit(t->d, tx);
     return a->id;
 }
 
@@ -267,7 +252,7 @@ static void set_outcome(struct gw_ask *a, const char *fmt, ...)
     if (!tx || !a->outcome || add_outcome(tx, a))
         mw_tx_free(tx);
     else
-        commit(a->t->d, tx);
+        gw_dispatch_commit(a->t->d, tx);
 }
 
 static void tell_handler(struct gw_ask *a, const char *option)

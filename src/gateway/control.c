@@ -171,15 +171,6 @@ static void apply_one(struct gw_conversation *c, const struct doing *it)
     }
 }
 
-static void on_done(const struct mw_tx_result *res, void *userdata)
-{
-    struct gw_dispatch *d = userdata;
-
-    d->commits--;
-    gw_sender_wake(d->bot->sender);
-    gw_reap_later(d->bot->gw);
-}
-
 static int add_reply(struct gw_conversation *c, struct doing *it)
 {
     MW_AUTOFREE char *key = mw_asprintf("%s.%d.0", it->ev->object, (int)it->ev->kind);
@@ -251,8 +242,7 @@ int gw_control_run(struct gw_conversation *c, struct gw_task *t)
         if (concerns(value, it.ev, c->key))
             apply_one(value, &it);
     }
-    d->commits++;
-    mw_tx_commit(it.tx, on_done, d);
+    gw_dispatch_commit(d, it.tx);
     mw_buf_deinit(&it.reply);
     gw_task_free(t);
     if (!c->head && !c->turn)

@@ -24,6 +24,21 @@ void gw_dispatch_retry(struct gw_dispatch *d)
     mw_timer_start(d->timer, GW_RETRY_MS);
 }
 
+static void on_committed(const struct mw_tx_result *res, void *userdata)
+{
+    struct gw_dispatch *d = userdata;
+
+    d->commits--;
+    gw_sender_wake(d->bot->sender);
+    gw_reap_later(d->bot->gw);
+}
+
+void gw_dispatch_commit(struct gw_dispatch *d, struct mw_tx *tx)
+{
+    d->commits++;
+    mw_tx_commit(tx, on_committed, d);
+}
+
 void gw_dispatch_go_on(struct gw_dispatch *d)
 {
     if (d->more_tasks && d->tasks < MAX_TASKS / 2)

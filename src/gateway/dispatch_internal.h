@@ -64,6 +64,9 @@ struct gw_dispatch {
 void gw_dispatch_go_on(struct gw_dispatch *d);
 /* Something could not be done for lack of memory or by the store: try again in a moment. */
 void gw_dispatch_retry(struct gw_dispatch *d);
+/* Commits rows of the outbox, takes the transaction over, and wakes the sender when they are there.
+ */
+void gw_dispatch_commit(struct gw_dispatch *d, struct mw_tx *tx);
 
 /* ---- triage.c ---- */
 /* What is known of an event besides itself; it points into the event and the bot. */

@@ -128,17 +128,25 @@ void gw_preview_activity(struct gw_turn_run *t, const struct gw_activity *a)
     schedule(t);
 }
 
+/* What the server allows; until it told, what every server does. */
+static struct mm_server_info server_of(const struct gw_turn_run *t)
+{
+    struct mm_server_info info = {.max_post_chars = 4000, .file_attachments = true, .version = ""};
+
+    if (t->d->bot->client)
+        mm_client_server(t->d->bot->client, &info);
+    return info;
+}
+
 /* What stands in the post: the end of the text when it is longer than a post, and what is being
  * done. Returns 0 or an error of the buffer. */
 static int body(const struct gw_turn_run *t, struct mw_buf *b)
 {
     const struct gw_preview *p = &t->preview;
-    struct mm_server_info info = {.max_post_chars = 4000};
+    const struct mm_server_info info = server_of(t);
     const char *text = mw_buf_str(&p->text);
     size_t room, len = strlen(text);
 
-    if (t->d->bot->client)
-        mm_client_server(t->d->bot->client, &info);
     room = info.max_post_chars - MW_MIN(info.max_post_chars, p->activity.len + 64);
     if (len > room) {
         text += len - room;
@@ -195,15 +203,6 @@ static bool take_post_id(const struct mw_outbox *o, void *userdata)
     return false;
 }
 
-static void on_begun(const struct mw_tx_result *res, void *userdata)
-{
-    struct gw_dispatch *d = userdata;
-
-    d->commits--;
-    gw_sender_wake(d->bot->sender);
-    gw_reap_later(d->bot->gw);
-}
-
 static void begin(struct gw_turn_run *t, const char *text)
 {
     struct gw_preview *p = &t->preview;
@@ -231,8 +230,7 @@ static void begin(struct gw_turn_run *t, const char *text)
         return;
     }
     p->begun = true;
-    d->commits++;
-    mw_tx_commit(tx, on_begun, d);
+    gw_dispatch_commit(d, tx);
 }
 
 static void show(struct gw_turn_run *t)
@@ -321,13 +319,9 @@ static int add_ephemeral(const struct gw_turn_run *t, struct mw_tx *tx)
 /* The answer as posts of its own. */
 static int add_posts(const struct gw_turn_run *t, struct mw_tx *tx, const char *key)
 {
-    struct gw_bot *bot = t->d->bot;
-    struct mm_server_info info = {.max_post_chars = 4000, .file_attachments = true};
-
-    if (bot->client)
-        mm_client_server(bot->client, &info);
+    const struct mm_server_info info = server_of(t);
     const struct gw_post post = {
-        .bot = bot->name,
+        .bot = t->d->bot->name,
         .key = key,
         .channel_id = t->ev->channel_id,
         .root_id = place(t),
@@ -347,10 +341,8 @@ static int add_posts(const struct gw_turn_run *t, struct mw_tx *tx, const char *
 static bool fits_preview(const struct gw_turn_run *t)
 {
     const struct gw_answer *a = &t->answer;
-    struct mm_server_info info = {.max_post_chars = 4000};
+    const struct mm_server_info info = server_of(t);
 
-    if (t->d->bot->client)
-        mm_client_server(t->d->bot->client, &info);
     return a->text && !a->files && !a->ephemeral && mw_streq(place(t), t->root_id) &&
            mw_utf8_count(a->text) <= info.max_post_chars;
 }
