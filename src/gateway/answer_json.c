@@ -244,7 +244,9 @@ int gw_answer_parse(const cJSON *json, const struct gw_config *config, const cha
         return mw_error_set(err, 1, "an answer in JSON must be an object");
     cJSON_ArrayForEach(item, json)
     {
-        if (!cJSON_IsNull(item))
+        if (cJSON_GetObjectItemCaseSensitive(json, item->string) != item)
+            rc = mw_error_set(err, 1, "the answer has `%s` twice", item->string);
+        else if (!cJSON_IsNull(item))
             rc = take_member(item, &p);
         if (rc)
             break;
