@@ -12,13 +12,30 @@ globalThis.CloseEvent ??= class CloseEvent extends Event {
 };
 const { Client4, WebSocketClient } = mattermost;
 
+// How long a test waits for what must come, in ms. Generous: it costs only when something is broken, and a machine may be slow.
+export const patience = 120_000;
+
 // A promise that fails with `what` when it takes too long: every wait in the tests has a bound.
-export function within(promise, what, ms = 30_000) {
+export function within(promise, what, ms = patience) {
   let timer;
   const limit = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain for ${what}`)), ms);
   });
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
+
+// For a state that nothing announces: `look` reads it and asserts, again and again until it holds. What it gave then; or, when it
+// takes too long, its last failure.
+export async function eventually(look, ms = patience) {
+  const end = performance.now() + ms;
+  for (;;) {
+    try {
+      return await look();
+    } catch (error) {
+      if (error.code !== 'ERR_ASSERTION' || performance.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 // Things that arrive one by one, and waiting for one of them. Nothing that came before the wait is missed.
@@ -32,12 +49,12 @@ export class Feed {
   }
 
   // The first item that satisfies `test`, now or later.
-  find(test, what = 'an item', ms = 30_000) {
+  find(test, what = 'an item', ms = patience) {
     return this.count(1, test, what, ms).then((found) => found[0]);
   }
 
   // The first `n` items that satisfy `test`.
-  count(n, test, what = `${n} items`, ms = 30_000) {
+  count(n, test, what = `${n} items`, ms = patience) {
     let check;
     const promise = new Promise((resolve) => {
       check = () => {

@@ -68,7 +68,7 @@ export class Program {
   // Ends it in order and says how; a program that has to be killed is a failure of its own.
   async stop(signal = 'SIGTERM') {
     if (this.code === null && this.signal === null) this.child.kill(signal);
-    await within(this.ended, `${this.name} to stop`, 15_000).catch((error) => {
+    await within(this.ended, `${this.name} to stop`).catch((error) => {
       this.child.kill('SIGKILL');
       throw error;
     });
@@ -79,7 +79,7 @@ export class Program {
 // Runs a program to its end: {code, stdout, stderr, json}.
 export async function run(file, args, options = {}) {
   const program = new Program(file, args, options);
-  await within(program.ended, `${program.name} to end`, options.ms ?? 60_000).catch((error) => {
+  await within(program.ended, `${program.name} to end`, options.ms).catch((error) => {
     program.child.kill('SIGKILL');
     throw error;
   });
