@@ -245,6 +245,7 @@ int cli_run_doctor(struct cli *cli, const void *options, int argc, char **argv)
         code = d.config_bad ? CLI_USAGE : CLI_FAILED;
     gw_config_free(d.config);
     cJSON_Delete(d.checks);
+    cJSON_Delete(d.status);
     mw_buf_deinit(&d.skipped);
     uv_run(&d.loop, UV_RUN_DEFAULT);
     uv_loop_close(&d.loop);

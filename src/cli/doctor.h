@@ -33,6 +33,7 @@ struct doctor {
     const char *config_path, *only_bot; /* only_bot NULL = all */
     bool may_post;
     struct gw_config *config;
+    cJSON *status;                    /* of the running daemon; NULL = none answers */
     const struct doctor_check *check; /* the one that runs */
     cJSON *checks;                    /* in JSON */
     struct mw_buf skipped;            /* names of the checks with the same reason, for a line */

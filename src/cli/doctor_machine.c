@@ -298,7 +298,6 @@ bool doctor_ask_daemon(struct doctor *d, const char *method, cJSON *params, cJSO
 void doctor_daemon(struct doctor *d)
 {
     MW_AUTOFREE char *path = NULL;
-    MW_AUTOJSON *status = NULL;
     struct cli_conn c = {.fd = -1};
     char span[48];
     int r = cli_try_connect(d->cli, &c, &path);
@@ -316,18 +315,18 @@ void doctor_daemon(struct doctor *d)
     else if (r < 0)
         doctor_report(d, DOCTOR_BAD, mw_asprintf("%s: %s", path, strerror(-r)),
                       strdup("set daemon.socket to another path, such as in /run or /tmp"));
-    else if (!doctor_ask_daemon(d, "status", NULL, &status))
+    else if (!doctor_ask_daemon(d, "status", NULL, &d->status))
         doctor_report(d, DOCTOR_BAD, mw_asprintf("the daemon at %s does not answer", path),
                       strdup("look at its log; restart it"));
-    else if (mw_streq(mw_json_str(mw_json_obj(status, "store"), "state"), "stalled"))
+    else if (mw_streq(mw_json_str(mw_json_obj(d->status, "store"), "state"), "stalled"))
         doctor_report(d, DOCTOR_BAD,
                       mw_asprintf("it runs, but cannot write to its database: %s",
-                                  mw_json_str_or(mw_json_obj(status, "store"), "reason", "?")),
+                                  mw_json_str_or(mw_json_obj(d->status, "store"), "reason", "?")),
                       strdup("make room on the disk; it goes on by itself and nothing is lost"));
     else
         doctor_report(
             d, DOCTOR_GOOD,
-            mw_asprintf("version %s has run for %s", mw_json_str_or(status, "version", "?"),
-                        cli_span(mw_json_i64(status, "uptime_ms", 0), span, sizeof(span))),
+            mw_asprintf("version %s has run for %s", mw_json_str_or(d->status, "version", "?"),
+                        cli_span(mw_json_i64(d->status, "uptime_ms", 0), span, sizeof(span))),
             NULL);
 }

@@ -365,13 +365,32 @@ static cJSON *connection_events(struct doctor *d, int64_t since)
     return doctor_ask_daemon(d, "history", take_ptr(params), &result) ? result : NULL;
 }
 
+static bool daemon_has_bot(const struct doctor *d)
+{
+    const cJSON *bot;
+
+    cJSON_ArrayForEach(bot, mw_json_arr(d->status, "bots"))
+    {
+        if (mw_streq(mw_json_str(bot, "name"), d->bot->name))
+            return true;
+    }
+    return false;
+}
+
 void doctor_stability(struct doctor *d)
 {
-    MW_AUTOJSON *history = connection_events(d, mw_clock_now() - HOUR_MS);
+    MW_AUTOJSON *history = NULL;
     const cJSON *event;
     const char *reason = "";
     int lost = 0;
 
+    if (d->status && !daemon_has_bot(d)) {
+        doctor_report(d, DOCTOR_WARNING, strdup("the running daemon does not have this bot yet"),
+                      strdup("put the changed configuration into force: matterwire reload"));
+        return;
+    }
+    if (d->status)
+        history = connection_events(d, mw_clock_now() - HOUR_MS);
     if (!history) {
         doctor_report(d, DOCTOR_SKIPPED,
                       strdup("how often the connection was lost is known to a running daemon only"),

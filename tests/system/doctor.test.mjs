@@ -476,6 +476,17 @@ describe('the handbook', sandboxOnly, () => {
     said.push(...secret.json.checks.map((c) => c.message));
   });
 
+  test('a bot that the running daemon does not have yet', async (t) => {
+    const daemon = await prepare(t);
+    await daemon.start();
+    await daemon.configure({ bots: [botConfig(world, bot), botConfig(world, bot, { name: 'second' })] });
+    const report = await examine(t, {}, { daemon, args: ['--bot', 'second'] });
+    assertReport(report, 'stability', 'warning', /the running daemon does not have this bot yet/, /matterwire reload/);
+    assert.equal(report.code, 0);
+    const known = await examine(t, {}, { daemon, args: ['--bot', 'helper'] });
+    assertReport(known, 'stability', 'good', /not lost in the last hour/);
+  });
+
   test('no daemon, a second daemon, a daemon of somebody else', rootOnly, async (t) => {
     const daemon = await prepare(t);
     const none = await daemon.cli('status');
