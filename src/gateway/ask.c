@@ -12,6 +12,7 @@
 
 #define DETAILS_MAX 1500
 #define OPTIONS_MAX 8
+#define LEFT_TEXT   "**Not decided**, I was interrupted. What is still needed I ask again."
 
 struct option {
     char *id, *name;
@@ -113,6 +114,7 @@ static int write_question(struct mw_buf *b, const struct gw_ask *a, const char *
     return mw_buf_error(b);
 }
 
+/* Takes the payload over. */
 static int add_effect(struct mw_tx *tx, const struct gw_ask *a, const char *kind, const char *what,
                       cJSON *payload)
 {
@@ -161,6 +163,37 @@ static int add_reactions(struct mw_tx *tx, const struct gw_ask *a)
 
 static void on_expired(void *userdata);
 
+/* Of the nth question for the turn's first task, whichever of its attempts asks. */
+static char *key_of(const struct gw_turn_run *t, unsigned n)
+{
+    return mw_asprintf("%s.%lld.ask%u", t->key, (long long)t->c->head->id, n);
+}
+
+static bool there_is(const struct mw_outbox *o, void *userdata)
+{
+    return false;
+}
+
+/* Returns 0; 1 = there is none; or a negative errno. */
+static int find_row(const struct gw_turn_run *t, const char *key)
+{
+    return mw_store_outbox_key(t->d->bot->gw->store, t->d->bot->name, key, there_is, NULL);
+}
+
+/* An earlier attempt may have asked, too, and its posts have their keys. */
+static int take_key(struct gw_ask *a)
+{
+    int rc;
+
+    do {
+        free(a->key);
+        a->id = (int)++a->t->n_asks;
+        a->key = key_of(a->t, (unsigned)a->id);
+        rc = a->key ? find_row(a->t, a->key) : -ENOMEM;
+    } while (rc == 0);
+    return MW_MIN(rc, 0);
+}
+
 static struct gw_ask *ask_new(struct gw_turn_run *t, const struct gw_permission *p)
 {
     struct gw_ask *a = calloc(1, sizeof(*a));
@@ -168,10 +201,9 @@ static struct gw_ask *ask_new(struct gw_turn_run *t, const struct gw_permission 
     if (!a)
         return NULL;
     a->t = t;
-    a->id = (int)++t->n_asks;
     a->title = strdup(p->title);
-    a->key = mw_asprintf("%s.%lld.%d.ask%d", t->key, (long long)t->c->head->id,
-                         t->c->head->attempts, a->id);
+    if (!a->title || take_key(a))
+        goto fail;
     for (size_t i = 0; i < MW_MIN(p->n_options, OPTIONS_MAX); i++) {
         struct option *o = &a->options[a->n_options++];
 
@@ -181,7 +213,7 @@ static struct gw_ask *ask_new(struct gw_turn_run *t, const struct gw_permission 
         if (!o->id || !o->name)
             goto fail;
     }
-    if (a->title && a->key && !mw_timer_new(t->d->bot->gw->loop, on_expired, a, &a->timer))
+    if (!mw_timer_new(t->d->bot->gw->loop, on_expired, a, &a->timer))
         return a;
 fail:
     ask_free(a);
@@ -224,16 +256,36 @@ void gw_asks_delivered(struct gw_turn_run *t, const struct gw_delivery *d)
 /* ---- Deciding ---- */
 
 /* The row that writes the outcome into the post. */
+static int add_outcome_of(const struct gw_turn_run *t, struct mw_tx *tx, const char *post_key,
+                          const char *outcome)
+{
+    MW_AUTOFREE char *key = mw_asprintf("%s.outcome", post_key);
+    MW_AUTOJSON *payload = cJSON_CreateObject();
+
+    if (!key || mw_json_add_str(payload, "post_key", post_key) ||
+        mw_json_add_str(payload, "message", outcome))
+        return -ENOMEM;
+    return gw_turn_add_effect(t, tx, "edit", key, payload);
+}
+
 static int add_outcome(struct mw_tx *tx, const struct gw_ask *a)
 {
-    cJSON *payload = cJSON_CreateObject();
+    return add_outcome_of(a->t, tx, a->key, a->outcome);
+}
 
-    if (mw_json_add_str(payload, "post_key", a->key) ||
-        mw_json_add_str(payload, "message", a->outcome)) {
-        cJSON_Delete(payload);
-        return -ENOMEM;
+int gw_asks_add_left(struct gw_turn_run *t, struct mw_tx *tx)
+{
+    int rc = 0;
+
+    /* Where there is an outcome already it stays. */
+    for (unsigned n = 1; !rc; n++) {
+        MW_AUTOFREE char *key = key_of(t, n);
+
+        rc = key ? find_row(t, key) : -ENOMEM;
+        if (!rc)
+            rc = add_outcome_of(t, tx, key, LEFT_TEXT);
     }
-    return add_effect(tx, a, "edit", "outcome", payload);
+    return MW_MIN(rc, 0);
 }
 
 static void set_outcome(struct gw_ask *a, const char *fmt, ...) MW_PRINTF(2, 3);

@@ -455,6 +455,7 @@ void gw_bot_configure(struct gw_bot *bot, const struct gw_bot_config *config)
     gw_names_deinit(&bot->names);
     gw_members_clear(&bot->members);
     mw_map_clear(&bot->channels);
+    forget_routes(bot); /* they are of the old config */
     bot->config = config;
     bot->names_said = false;
     bot->configured = !gw_names_init(&bot->names, bot->gw->config, config) && !put_ids(bot) &&

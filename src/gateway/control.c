@@ -81,6 +81,8 @@ static void forget_waiting(struct gw_conversation *c)
     }
     *at = NULL;
     c->tail = last;
+    if (!c->head)
+        gw_conversation_stop_waiting(c);
     while (t) {
         struct gw_task *next = t->next;
 
@@ -88,6 +90,26 @@ static void forget_waiting(struct gw_conversation *c)
         c->d->tasks--;
         t = next;
     }
+}
+
+/* Conversations that nothing is left of. */
+static void remove_empty(struct gw_dispatch *d)
+{
+    struct gw_conversation *empty;
+    size_t at;
+    void *value;
+
+    do {
+        at = 0;
+        empty = NULL;
+        while (!empty && mw_map_next(&d->conversations, &at, NULL, &value)) {
+            struct gw_conversation *c = value;
+
+            empty = c->head || c->turn ? NULL : c;
+        }
+        if (empty)
+            mw_map_remove(&d->conversations, empty->key);
+    } while (empty);
 }
 
 /* ---- What is said ---- */
@@ -131,6 +153,8 @@ static int prepare_one(struct gw_conversation *c, struct doing *it)
         return describe(c, &it->reply);
     }
     it->turns += c->turn != NULL;
+    if (c->turn ? gw_turn_add_stop(c->turn, it->tx) : gw_turn_add_dropped(c, it->tx))
+        return -ENOMEM;
     return drop_waiting(c, it->tx, &it->dropped);
 }
 
@@ -180,7 +204,8 @@ static int add_reply(struct gw_conversation *c, struct doing *it)
 
     if (!key || write_reply(it))
         return -ENOMEM;
-    gw_facts_of(c->d->bot, it->ev, &facts);
+    if (gw_facts_of(c->d->bot, it->ev, &facts))
+        return -ENOMEM;
     r = gw_route_of(&c->d->bot->routes, &facts, it->ev);
     if (r)
         policy = &r->config->policy;
@@ -245,8 +270,7 @@ int gw_control_run(struct gw_conversation *c, struct gw_task *t)
     gw_dispatch_commit(d, it.tx);
     mw_buf_deinit(&it.reply);
     gw_task_free(t);
-    if (!c->head && !c->turn)
-        mw_map_remove(&d->conversations, c->key);
+    remove_empty(d);
     return 0;
 }
 

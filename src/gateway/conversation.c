@@ -117,20 +117,24 @@ static bool take_event(const struct mw_event *ev, void *userdata)
 }
 
 /* The route that this task was made by, in the config that is in force now. */
-static struct gw_route *find_route(struct gw_bot *bot, const struct gw_task *t)
+static int find_route(struct gw_bot *bot, struct gw_task *t)
 {
     struct gw_facts facts;
     struct gw_route *r;
 
-    gw_facts_of(bot, t->ev, &facts);
+    if (gw_facts_of(bot, t->ev, &facts))
+        return -ENOMEM;
     r = gw_route_of(&bot->routes, &facts, t->ev);
-    if (r && mw_streq(r->config->handler, t->handler))
-        return r;
-    for (size_t i = 0; i < bot->routes.n; i++) {
-        if (mw_streq(bot->routes.items[i].config->handler, t->handler))
-            return &bot->routes.items[i];
+    for (size_t i = 0; !(r && mw_streq(r->config->handler, t->handler)); i++) {
+        if (i == bot->routes.n) {
+            r = NULL;
+            break;
+        }
+        r = &bot->routes.items[i];
     }
-    return NULL;
+    t->route = r;
+    t->generation = bot->generation;
+    return 0;
 }
 
 int gw_task_load(struct gw_conversation *c, struct gw_task *t)
@@ -146,11 +150,7 @@ int gw_task_load(struct gw_conversation *c, struct gw_task *t)
             return -ENOMEM;
         t->generation = bot->generation - 1;
     }
-    if (t->generation != bot->generation) {
-        t->route = find_route(bot, t);
-        t->generation = bot->generation;
-    }
-    return 0;
+    return t->generation == bot->generation ? 0 : find_route(bot, t);
 }
 
 static int64_t debounce_of(const struct gw_task *t)
@@ -171,7 +171,7 @@ static bool goes_with(const struct gw_task *first, const struct gw_task *t)
 static unsigned together(struct gw_conversation *c, int64_t *ret_wait)
 {
     struct gw_task *first = c->head, *last = first;
-    int64_t debounce = debounce_of(first), now = mw_clock_now(), wait;
+    int64_t debounce = debounce_of(first), now = mw_clock_now(), wait, known;
     unsigned n = 1;
 
     *ret_wait = 0;
@@ -186,7 +186,9 @@ static unsigned together(struct gw_conversation *c, int64_t *ret_wait)
     if (last->next || n == MAX_TOGETHER || now - first->created_at >= MAX_TOGETHER_MS)
         return n;
     wait = last->created_at + debounce - now;
-    *ret_wait = MW_MAX(MW_MIN(wait, debounce), 0);
+    /* Somebody may have set the clock back since. */
+    known = last->known_at + debounce - mw_clock_mono();
+    *ret_wait = MW_MAX(MW_MIN(wait, known), 0);
     return n;
 }
 
@@ -223,6 +225,10 @@ void gw_conversation_try(struct gw_conversation *c)
 
     if (c->turn || !t || d->stopped)
         return;
+    if (!d->bot->configured) { /* for lack of memory; that is tried again, too */
+        gw_dispatch_retry(d);
+        return;
+    }
     wait = t->due ? t->due - mw_clock_mono() : 0;
     if (wait > 0) {
         wait_until_due(c, wait);
@@ -258,20 +264,12 @@ unsigned gw_conversation_together(struct gw_conversation *c)
     return together(c, &wait);
 }
 
-void gw_conversation_add(struct gw_conversation *c, struct gw_task *t)
+int gw_conversation_add(struct gw_conversation *c, struct gw_task *t)
 {
     struct gw_dispatch *d = c->d;
 
-    if (mw_streq(t->handler, GW_CONTROL_HANDLER)) {
-        if (gw_control_run(c, t)) {
-            /* It stays in the store; loading starts again behind the one before. */
-            d->last_task = t->id - 1;
-            d->more_tasks = true;
-            gw_task_free(t);
-            gw_dispatch_retry(d);
-        }
-        return;
-    }
+    if (mw_streq(t->handler, GW_CONTROL_HANDLER))
+        return gw_control_run(c, t);
     *(c->tail ? &c->tail->next : &c->head) = t;
     c->tail = t;
     d->tasks++;
@@ -279,6 +277,7 @@ void gw_conversation_add(struct gw_conversation *c, struct gw_task *t)
         gw_turn_interrupt(c->turn);
     else
         gw_conversation_try(c);
+    return 0;
 }
 
 void gw_conversation_next(struct gw_conversation *c, unsigned n)

@@ -29,6 +29,9 @@ static void on_committed(const struct mw_tx_result *res, void *userdata)
     struct gw_dispatch *d = userdata;
 
     d->commits--;
+    if (res->error && !d->stopped)
+        mw_log_error("what belongs to an answer could not be stored", MW_F_STR("bot", d->bot->name),
+                     MW_F_STR("reason", res->message));
     gw_sender_wake(d->bot->sender);
     gw_reap_later(d->bot->gw);
 }
@@ -63,25 +66,29 @@ static bool load_task(const struct mw_task *row, void *userdata)
 
     if (t)
         t->handler = strdup(row->handler);
-    if (!t || !t->handler) {
-        gw_task_free(t);
-        if (c && !c->head && !c->turn)
-            mw_map_remove(&d->conversations, c->key);
-        ld->failed = true;
-        return false;
-    }
+    if (!t || !t->handler)
+        goto failed;
     t->id = row->id;
     t->event_id = row->event_id;
     t->created_at = row->created_at;
     t->attempts = row->attempts;
     t->failures = row->failures;
+    t->known_at = mw_clock_mono();
     /* Somebody may have set the clock since: never longer than the longest wait. */
     if (row->not_before > mw_clock_now())
         t->due = mw_clock_mono() + MW_MIN(row->not_before - mw_clock_now(), AGAIN_MAX_MS);
+    if (gw_conversation_add(c, t)) /* the oldest first */
+        goto failed;
     d->last_task = row->id;
     ld->n++;
-    gw_conversation_add(c, t); /* the oldest first */
     return true;
+failed:
+    /* It stays in the store, and those behind it. */
+    gw_task_free(t);
+    if (c && !c->head && !c->turn)
+        mw_map_remove(&d->conversations, c->key);
+    ld->failed = true;
+    return false;
 }
 
 static void load_tasks(struct gw_dispatch *d)
@@ -108,6 +115,7 @@ struct batch {
     unsigned events;
     int64_t last;
     bool failed, undecided;
+    bool steered; /* by the last event: it is stored before anything else can go wrong */
 };
 
 static bool batch_event(const struct mw_event *ev, void *userdata)
@@ -121,7 +129,8 @@ static bool batch_event(const struct mw_event *ev, void *userdata)
         return false;
     b->last = ev->id;
     b->events++;
-    return true;
+    b->steered = b->triage.steered;
+    return !b->steered;
 }
 
 /* The server said who somebody is, or could not be asked: then later. */
@@ -225,7 +234,7 @@ static void read_journal(struct gw_dispatch *d)
             gw_dispatch_retry(d);
             return;
         }
-        if (b.events < BATCH && !b.undecided) {
+        if (b.events < BATCH && !b.undecided && !b.steered) {
             b.last = MW_MAX(b.last, end); /* what is between belongs to other bots */
             d->unread = false;
         }

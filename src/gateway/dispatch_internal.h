@@ -24,7 +24,8 @@ struct gw_task {
     struct gw_task *next;
     int64_t id, event_id, created_at;
     int attempts, failures;
-    int64_t due; /* monotonic: not tried before; 0 = at once */
+    int64_t known_at; /* monotonic: it came into memory */
+    int64_t due;      /* monotonic: not tried before; 0 = at once */
     char *handler;
     /* Once it was the head of its conversation: */
     struct mw_event *ev;    /* NULL = not loaded */
@@ -48,6 +49,7 @@ struct gw_dispatch {
     char *consumer;    /* "route:BOT" */
     int64_t cursor;    /* decided up to here */
     int64_t stored;    /* of which the store knows */
+    int64_t steered;   /* the last event that steered a turn */
     int64_t last_task; /* loaded up to this id */
     bool more_tasks;   /* in the store */
     bool committing;   /* a batch or the cursor */
@@ -69,11 +71,13 @@ void gw_dispatch_retry(struct gw_dispatch *d);
 void gw_dispatch_commit(struct gw_dispatch *d, struct mw_tx *tx);
 
 /* ---- triage.c ---- */
-/* What is known of an event besides itself; it points into the event and the bot. */
-void gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret);
+/* What is known of an event besides itself; it points into the event and the bot. Returns 0, or
+ * -ENOMEM when the store could not be asked. */
+int gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret);
 struct gw_triage {
     struct mw_tx *tx;            /* of the batch */
-    unsigned rows;               /* tasks and outbox rows that were added */
+    unsigned rows;               /* that were added, or changed */
+    bool steered;                /* the last event was for a turn that is under way */
     struct gw_question question; /* for 1 */
 };
 /* Returns 0; 1 = a question has to be answered first, nothing was added; or -ENOMEM. */
@@ -83,8 +87,9 @@ int gw_triage(struct gw_dispatch *d, const struct mw_event *ev, struct gw_triage
 struct gw_conversation *gw_conversation_get(struct gw_dispatch *d, const char *key);
 void gw_conversation_free(void *conversation);
 void gw_task_free(struct gw_task *t);
-/* Takes the task over. */
-void gw_conversation_add(struct gw_conversation *c, struct gw_task *t);
+/* Takes the task over. Returns 0; or -ENOMEM, and the task is still the caller's. May free the
+ * conversation. */
+int gw_conversation_add(struct gw_conversation *c, struct gw_task *t);
 /* Starts the next turn if it can start now. */
 void gw_conversation_try(struct gw_conversation *c);
 /* The turn is over, and so are its first n tasks. May free the conversation. */
@@ -164,6 +169,10 @@ void gw_turn_interrupt(struct gw_turn_run *t);
 /* The routes of the bot change: nobody counts by the old ones any more. */
 void gw_turn_forget_route(struct gw_turn_run *t);
 void gw_turn_record(struct gw_turn_run *t);
+/* Its tasks are over as soon as this is committed; gw_turn_cancel does the rest. */
+int gw_turn_add_stop(const struct gw_turn_run *t, struct mw_tx *tx);
+/* The head of a conversation without a turn is dropped: what its attempts have left is tidied. */
+int gw_turn_add_dropped(struct gw_conversation *c, struct mw_tx *tx);
 /* A row of the outbox, in the place and order of the turn's answer. */
 int gw_turn_add_effect(const struct gw_turn_run *t, struct mw_tx *tx, const char *kind,
                        const char *key, const cJSON *payload);
@@ -185,6 +194,8 @@ int gw_preview_add_end(struct gw_turn_run *t, struct mw_tx *tx, const char *word
 
 /* ---- ask.c ---- */
 int gw_ask(struct gw_turn_run *t, const struct gw_permission *p);
+/* What an earlier life asked for these tasks and nobody decided. */
+int gw_asks_add_left(struct gw_turn_run *t, struct mw_tx *tx);
 /* The turn is over: what nobody decided is told so. */
 int gw_asks_add_end(struct gw_turn_run *t, struct mw_tx *tx);
 /* All that is open is decided with NULL. */

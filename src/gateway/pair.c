@@ -38,10 +38,10 @@ static int load(struct gw *gw, const char *bot, cJSON **ret)
     MW_AUTOJSON *state = NULL;
     int rc = scope ? gw_state_get(gw, scope, "state", &text) : -ENOMEM;
 
+    if (rc == 0 && mw_json_parse(text, strlen(text), &state, NULL) == -ENOMEM)
+        rc = -ENOMEM; /* else it is begun anew */
     if (rc < 0)
         return rc;
-    if (rc == 0 && mw_json_parse(text, strlen(text), &state, NULL))
-        state = NULL;
     if (!state && !(state = cJSON_CreateObject()))
         return -ENOMEM;
     for (size_t i = 0; i < MW_ARRAY_LEN(lists); i++) {
@@ -127,11 +127,12 @@ int gw_pair_request(struct gw *gw, const char *bot, const char *user_id, const c
     return *ret_text ? 0 : -ENOMEM;
 }
 
-bool gw_paired(struct gw *gw, const char *bot, const char *user_id)
+int gw_paired(struct gw *gw, const char *bot, const char *user_id)
 {
     MW_AUTOJSON *state = NULL;
+    int rc = load(gw, bot, &state);
 
-    return !load(gw, bot, &state) && find(list_of(state, "people"), "user_id", user_id) >= 0;
+    return rc < 0 ? rc : find(list_of(state, "people"), "user_id", user_id) >= 0;
 }
 
 /* ---- By hand ---- */

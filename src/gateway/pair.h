@@ -12,7 +12,8 @@
  * Returns 0 or a negative errno. */
 int gw_pair_request(struct gw *gw, const char *bot, const char *user_id, const char *user_name,
                     char **ret_text);
-bool gw_paired(struct gw *gw, const char *bot, const char *user_id);
+/* Returns 1, 0, or a negative errno. */
+int gw_paired(struct gw *gw, const char *bot, const char *user_id);
 
 /* {"bot", "pending": [{"code","user_id","user_name","expires_at"}], "people":
  * [{"user_id","user_name","since"}]}; NULL without memory. */

@@ -268,16 +268,29 @@ bool gw_preview_finish(struct gw_turn_run *t)
 
 /* ---- The last state ---- */
 
-static bool there_is(const struct mw_outbox *o, void *userdata)
+enum shown {
+    NOT_SHOWN,
+    SHOWN,     /* a post, or a row that becomes one */
+    SHOWN_NOT, /* the row has ended without a post; its key is taken all the same */
+};
+
+static bool take_shown(const struct mw_outbox *o, void *userdata)
 {
+    bool lost = o->state == MW_OUTBOX_FAILED || o->state == MW_OUTBOX_DROPPED;
+
+    *(int *)userdata = lost ? SHOWN_NOT : SHOWN;
     return false;
 }
 
-/* Is there a row with this key, or is one on its way to the store? */
-static bool exists(const struct gw_turn_run *t, const char *key)
+/* What became of a key. Returns an enum shown or a negative errno: on a guess an answer could be
+ * taken for one that is there. */
+static int find_shown(const struct gw_turn_run *t, const char *key)
 {
-    return (t->preview.begun && mw_streq(t->preview.key, key)) ||
-           take_row(t, key, there_is, NULL) == 0;
+    bool begun = t->preview.begun && mw_streq(t->preview.key, key); /* or on its way */
+    int shown = begun ? SHOWN : NOT_SHOWN;
+    int rc = take_row(t, key, take_shown, &shown);
+
+    return rc < 0 ? rc : shown;
 }
 
 /* A row about the post of another row. */
@@ -304,7 +317,7 @@ static const char *place(const struct gw_turn_run *t)
     return gw_answer_root(&p, t->ev);
 }
 
-static int add_ephemeral(const struct gw_turn_run *t, struct mw_tx *tx)
+static int add_ephemeral(const struct gw_turn_run *t, struct mw_tx *tx, const char *key)
 {
     MW_AUTOJSON *payload = cJSON_CreateObject();
 
@@ -313,7 +326,7 @@ static int add_ephemeral(const struct gw_turn_run *t, struct mw_tx *tx)
         mw_json_add_str(payload, "root_id", place(t)) ||
         (t->answer.props && mw_json_add(payload, "props", cJSON_Duplicate(t->answer.props, true))))
         return -ENOMEM;
-    return gw_turn_add_effect(t, tx, "ephemeral", t->key, payload);
+    return gw_turn_add_effect(t, tx, "ephemeral", key, payload);
 }
 
 /* The answer as posts of its own. */
@@ -351,23 +364,27 @@ int gw_preview_add_answer(struct gw_turn_run *t, struct mw_tx *tx)
 {
     MW_AUTOFREE char *preview = mw_asprintf("%s.preview", t->key);
     MW_AUTOFREE char *fresh = mw_asprintf("%s.%lld", t->key, (long long)t->c->head->id);
-    bool shown;
-    int rc = 0;
+    const char *key;
+    int shown, previewed, rc = 0;
 
     if (!preview || !fresh)
         return -ENOMEM;
-    shown = exists(t, t->key);
+    shown = find_shown(t, t->key);
+    previewed = find_shown(t, preview);
+    if (shown < 0 || previewed < 0)
+        return MW_MIN(shown, previewed);
+    key = shown == NOT_SHOWN ? t->key : fresh;
     if (!gw_answer_has_post(&t->answer))
         rc = 0;
-    else if (shown && fits_preview(t))
+    else if (shown == SHOWN && fits_preview(t))
         return add_about(t, tx, "edit", t->key, t->answer.text, t->answer.props);
     else if (t->answer.ephemeral)
-        rc = add_ephemeral(t, tx);
+        rc = add_ephemeral(t, tx, key);
     else
-        rc = add_posts(t, tx, shown ? fresh : t->key);
-    if (!rc && shown)
+        rc = add_posts(t, tx, key);
+    if (!rc && shown == SHOWN)
         rc = add_about(t, tx, "delete", t->key, NULL, NULL);
-    if (!rc && exists(t, preview))
+    if (!rc && previewed == SHOWN)
         rc = add_about(t, tx, "delete", preview, NULL, NULL);
     return rc;
 }
@@ -375,13 +392,17 @@ int gw_preview_add_answer(struct gw_turn_run *t, struct mw_tx *tx)
 int gw_preview_add_end(struct gw_turn_run *t, struct mw_tx *tx, const char *word)
 {
     MW_AUTOFREE char *preview = mw_asprintf("%s.preview", t->key);
-    const char *key;
+    const char *key = t->key;
     MW_AUTOBUF text = {0};
+    int shown = preview ? find_shown(t, t->key) : -ENOMEM;
 
-    if (!preview)
-        return -ENOMEM;
-    key = exists(t, t->key) ? t->key : exists(t, preview) ? preview : NULL;
-    if (!key)
+    if (shown >= 0 && shown != SHOWN) {
+        shown = find_shown(t, preview);
+        key = preview;
+    }
+    if (shown < 0)
+        return shown;
+    if (shown != SHOWN)
         return 0;
     if (!word)
         return add_about(t, tx, "delete", key, NULL, NULL);

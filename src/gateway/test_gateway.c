@@ -152,7 +152,11 @@ static void run_end(struct gw_handler_run *run, enum gw_handler_end end, const c
 {
     struct gw_handler_answer a = {.end = end, .text = end == GW_HANDLER_ANSWERED ? answer : ""};
     struct gw_handler_run **at = &runs;
+    MW_AUTOJSON *json = NULL;
 
+    if (answer && *answer == '{')
+        assert_int_equal(mw_json_parse(answer, strlen(answer), &json, NULL), 0);
+    a.json = json;
     while (*at && *at != run)
         at = &(*at)->next;
     assert_ptr_equal(*at, run);
@@ -223,24 +227,66 @@ static void cancel(struct gw_handler_run *run)
 {
     current->cancels++;
     run->canceled = true;
-    mw_timer_start(run->timer, 0);
+    if (!mw_streq(run->ev->text, "stubborn"))
+        mw_timer_start(run->timer, 0);
+}
+
+static void permitted(struct gw_handler_run *run, int ask, const char *option)
+{
+    size_t len = strlen(current->permitted);
+
+    snprintf(current->permitted + len, sizeof(current->permitted) - len, "%s%s", len ? " " : "",
+             option ? option : "nobody");
 }
 
 static const struct gw_handler_type type = {
-    .name = "command", .open = open_handler, .start = start, .cancel = cancel};
+    .name = "command",
+    .open = open_handler,
+    .start = start,
+    .cancel = cancel,
+    .permitted = permitted,
+};
 static const struct gw_handler_type *const types[] = {&type, NULL};
 
-void handler_end(struct fixture *f, const char *text, enum gw_handler_end end, const char *answer)
+static struct gw_handler_run *find_run(const char *text)
 {
     struct gw_handler_run *run = runs;
 
     while (run && !mw_streq(run->ev->text, text))
         run = run->next;
-    if (!run) {
+    if (!run)
         fail_msg("nothing runs with the text %s", text);
-        return;
-    }
-    run_end(run, end, answer);
+    return run;
+}
+
+void handler_end(struct fixture *f, const char *text, enum gw_handler_end end, const char *answer)
+{
+    struct gw_handler_run *run = find_run(text);
+
+    if (run)
+        run_end(run, end, answer);
+}
+
+void handler_text(struct fixture *f, const char *text, const char *more)
+{
+    const struct gw_handler_run *run = find_run(text);
+
+    if (run)
+        run->ops->text(run->turn, more, strlen(more));
+}
+
+void handler_ask(struct fixture *f, const char *text)
+{
+    static const struct gw_permission_option options[] = {
+        {"yes", "Allow", GW_ALLOW_ONCE},
+        {"no", "Reject", GW_REJECT_ONCE},
+    };
+    const struct gw_permission p = {
+        .title = "Do it", .details = "", .options = options, .n_options = MW_ARRAY_LEN(options)};
+    const struct gw_handler_run *run = find_run(text);
+
+    if (run)
+        assert_in_range(run->ops->ask(run->turn, &p), 1, 100);
 }
 
 /* ---- The gateway ---- */
@@ -377,13 +423,27 @@ struct mw_event a_post(const char *id, const char *root, const char *text)
     };
 }
 
+static void give(struct fixture *f, const struct mw_event *ev)
+{
+    WAIT_FOR(f, session_of("b") && !session_of("b")->paused &&
+                    session_of("b")->state == MM_SESSION_ONLINE);
+    session_event(session_of("b"), ev);
+}
+
 void say(struct fixture *f, const char *id, const char *root, const char *text)
+{
+    const struct mw_event ev = a_post(id, root, text);
+
+    give(f, &ev);
+}
+
+void say_directly(struct fixture *f, const char *id, const char *root, const char *text)
 {
     struct mw_event ev = a_post(id, root, text);
 
-    WAIT_FOR(f, session_of("b") && !session_of("b")->paused &&
-                    session_of("b")->state == MM_SESSION_ONLINE);
-    session_event(session_of("b"), &ev);
+    ev.flags = MW_EVENT_DIRECT;
+    ev.channel_type = "D";
+    give(f, &ev);
 }
 
 int64_t task_count(struct fixture *f, enum mw_task_state state)

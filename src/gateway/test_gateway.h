@@ -13,8 +13,9 @@ struct fixture {
     const char *config; /* YAML; %d is the server's port. Of the next gateway_start */
 
     /* The handler. It ends at once by the text of the event: "say X", "empty", "fail", "late"
-     * (time-out); anything else waits for handler_end. */
+     * (time-out); anything else waits for handler_end. "stubborn" does so also when canceled. */
     char started[1024]; /* texts in the order of their starts, "a b c" */
+    char permitted[64]; /* ids of options in the order of the decisions */
     int starts, running;
     int cancels;
 };
@@ -38,8 +39,12 @@ int gateway_reload(struct fixture *f, const char *config, struct mw_error *err);
 /* Turns the loop a few times: whatever could happen happened. */
 void settle(struct fixture *f);
 
-/* Ends the oldest run whose event has this text. */
+/* Ends the oldest run whose event has this text; an answer that begins with "{" is JSON. */
 void handler_end(struct fixture *f, const char *text, enum gw_handler_end end, const char *answer);
+
+/* The oldest run whose event has this text writes more of its answer; asks for permission. */
+void handler_text(struct fixture *f, const char *text, const char *more);
+void handler_ask(struct fixture *f, const char *text);
 
 /* The session of a bot: NULL = none. */
 struct mm_session *session_of(const char *bot);
@@ -54,6 +59,7 @@ bool session_paused(const struct mm_session *s);
 struct mw_event a_post(const char *id, const char *root, const char *text);
 /* The bot sees it. */
 void say(struct fixture *f, const char *id, const char *root, const char *text);
+void say_directly(struct fixture *f, const char *id, const char *root, const char *text);
 
 int64_t task_count(struct fixture *f, enum mw_task_state state);
 int64_t outbox_count(struct fixture *f, enum mw_outbox_state state);

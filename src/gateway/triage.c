@@ -24,15 +24,17 @@ static char *follow_scope(const struct gw_bot *bot)
     return mw_asprintf("follow:%s", bot->name);
 }
 
-static bool is_followed(struct gw_bot *bot, const struct mw_event *ev)
+static int find_followed(struct gw_bot *bot, const struct mw_event *ev, bool *ret)
 {
     MW_AUTOFREE char *scope = NULL, *until = NULL;
+    int rc;
 
     if (!bot->follows || !ev->root_id[0])
-        return false;
+        return 0;
     scope = follow_scope(bot);
-    return scope && !gw_state_get(bot->gw, scope, ev->root_id, &until) &&
-           strtoll(until, NULL, 10) > ev->at;
+    rc = scope ? gw_state_get(bot->gw, scope, ev->root_id, &until) : -ENOMEM;
+    *ret = rc == 0 && strtoll(until, NULL, 10) > ev->at;
+    return MW_MIN(rc, 0);
 }
 
 static int follow(struct gw_bot *bot, const struct gw_policy *p, const struct mw_event *ev)
@@ -171,10 +173,12 @@ static int steer(struct gw_dispatch *d, struct gw_triage *t, const struct gw_fac
     struct gw_facts about;
     const struct gw_route *r;
 
-    *ret_done = false;
-    if (!asked && !gw_control_reaction(d, ev, &turn))
+    /* It did so already, and was not stored. */
+    *ret_done = ev->id == d->steered;
+    if (*ret_done || (!asked && !gw_control_reaction(d, ev, &turn)))
         return 0;
-    gw_facts_of(d->bot, turn->ev, &about);
+    if (gw_facts_of(d->bot, turn->ev, &about))
+        return -ENOMEM;
     r = gw_route_of(&d->bot->routes, &about, turn->ev);
     switch (r ? gw_may(r, facts, ev, &t->question) : GW_NO) {
     case GW_ASK:
@@ -184,7 +188,10 @@ static int steer(struct gw_dispatch *d, struct gw_triage *t, const struct gw_fac
     case GW_YES:
         break;
     }
+    if (!asked && gw_turn_add_stop(turn, t->tx))
+        return -ENOMEM;
     *ret_done = true;
+    d->steered = ev->id;
     if (asked)
         gw_ask_decide(turn, &choice, ev->user_name);
     else
@@ -256,26 +263,31 @@ static bool is_own(const struct mw_event *ev, void *userdata)
 }
 
 /* Was the thread of the event begun by the bot? */
-static bool replies_to_bot(struct gw_bot *bot, const struct mw_event *ev)
+static int find_replies_to_bot(struct gw_bot *bot, const struct mw_event *ev, bool *ret)
 {
     const struct mw_event_filter f = {
         .bot = bot->name, .post_id = ev->root_id, .kinds = 1u << MW_EVENT_POST, .limit = 1};
-    bool own = false;
 
-    return ev->root_id[0] && mw_store_events(bot->gw->store, &f, is_own, &own, NULL) >= 0 && own;
+    return ev->root_id[0] ? MW_MIN(mw_store_events(bot->gw->store, &f, is_own, ret, NULL), 0) : 0;
 }
 
-void gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret)
+int gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret)
 {
+    int paired =
+        bot->config && bot->config->pairing ? gw_paired(bot->gw, bot->name, ev->user_id) : 0;
+
     *ret = (struct gw_facts){
         .members = &bot->members,
         .said = ev->kind == MW_EVENT_POST
                     ? gw_said(ev, bot->client ? mm_client_user_name(bot->client) : "")
                     : ev->text,
-        .followed = is_followed(bot, ev),
-        .reply_to_me = replies_to_bot(bot, ev),
-        .paired = bot->config && bot->config->pairing && gw_paired(bot->gw, bot->name, ev->user_id),
+        .paired = paired > 0,
     };
+    /* A guess could leave out what is for us. */
+    return paired < 0 || find_followed(bot, ev, &ret->followed) ||
+                   find_replies_to_bot(bot, ev, &ret->reply_to_me)
+               ? -ENOMEM
+               : 0;
 }
 
 int gw_triage(struct gw_dispatch *d, const struct mw_event *ev, struct gw_triage *t)
@@ -288,11 +300,15 @@ int gw_triage(struct gw_dispatch *d, const struct mw_event *ev, struct gw_triage
 
     if (ev->kind == MW_EVENT_SCHEDULE)
         return act_by_time(d, t, ev);
-    gw_facts_of(bot, ev, &facts);
-    rc = steer(d, t, &facts, ev, &done);
+    rc = gw_facts_of(bot, ev, &facts);
+    if (!rc)
+        rc = steer(d, t, &facts, ev, &done);
     if (rc)
         return rc;
-    if (!done) {
+    if (done) {
+        t->steered = true;
+        t->rows++;
+    } else {
         gw_decide(&bot->routes, &facts, ev, &decision);
         if (decision.verdict == GW_UNDECIDED) {
             t->question = decision.question;

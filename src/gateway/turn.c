@@ -90,6 +90,13 @@ static bool is_done(const struct gw_turn_run *t)
     return !t->again && t->end != GW_HANDLER_CANCELED;
 }
 
+/* A person wants no more of it, whatever else the handler came to. */
+static void end_by_wish(struct gw_turn_run *t)
+{
+    if (t->why == GW_WHY_STOPPED && t->end != GW_HANDLER_ANSWERED)
+        t->end = GW_HANDLER_EMPTY;
+}
+
 static void on_end_recorded(const struct mw_tx_result *res, void *userdata)
 {
     struct gw_turn_run *t = userdata;
@@ -97,6 +104,8 @@ static void on_end_recorded(const struct mw_tx_result *res, void *userdata)
     t->d->commits--;
     t->recording = false;
     if (res->error) {
+        mw_log_error("the end of an answer could not be stored", MW_F_STR("bot", t->d->bot->name),
+                     MW_F_STR("reason", res->message));
         if (t->d->stopped) {
             t->again = false;
             turn_over(t, false);
@@ -106,7 +115,23 @@ static void on_end_recorded(const struct mw_tx_result *res, void *userdata)
         mw_timer_start(t->timer, GW_RETRY_MS);
         return;
     }
-    turn_over(t, is_done(t));
+    /* Stopped while it was recorded that it is tried again. */
+    if (!is_done(t) && t->why == GW_WHY_STOPPED && !t->d->stopped)
+        record(t);
+    else
+        turn_over(t, is_done(t));
+}
+
+int gw_turn_add_stop(const struct gw_turn_run *t, struct mw_tx *tx)
+{
+    const struct gw_task *task = t->c->head;
+    int rc = 0;
+
+    if (t->ended && (t->end == GW_HANDLER_ANSWERED || (t->recording && is_done(t))))
+        return 0;
+    for (unsigned i = 0; i < t->n_tasks && !rc; i++, task = task->next)
+        rc = mw_tx_task_end(tx, task->id, MW_TASK_DONE, "stopped by a person");
+    return rc;
 }
 
 int gw_turn_add_effect(const struct gw_turn_run *t, struct mw_tx *tx, const char *kind,
@@ -204,7 +229,7 @@ static int fill_end_tx(struct gw_turn_run *t, struct mw_tx *tx)
     struct gw_task *task = t->c->head;
     int rc;
 
-    if (!tx || gw_asks_add_end(t, tx))
+    if (!tx || gw_asks_add_end(t, tx) || (t->ev && !t->h && gw_asks_add_left(t, tx)))
         return -ENOMEM;
     t->again = states[t->end] == MW_TASK_FAILED && !t->final && t->h && t->h->config &&
                task->failures + 1 < (int)t->h->config->attempts;
@@ -221,6 +246,7 @@ static void record(struct gw_turn_run *t)
 {
     struct mw_tx *tx = mw_tx_new(t->d->bot->gw->store);
 
+    end_by_wish(t);
     if (fill_end_tx(t, tx)) {
         mw_tx_free(tx);
         mw_timer_start(t->timer, GW_RETRY_MS);
@@ -268,6 +294,7 @@ static void ended(struct gw_turn_run *t, enum gw_handler_end end, const char *er
     t->under_way = NULL;
     t->ended = true;
     t->end = end;
+    end_by_wish(t);
     mw_timer_stop(t->limit);
     mw_timer_stop(t->timer);
     (void)!mw_str_set(&t->error, error && error[0] ? error : NULL);
@@ -380,10 +407,10 @@ static void on_limit(void *userdata)
 
 void gw_turn_cancel(struct gw_turn_run *t, enum gw_why why)
 {
+    if (why == GW_WHY_STOPPED || (t->why == GW_WHY_NOT && !t->ended))
+        t->why = why;
     if (t->ended)
         return;
-    if (t->why == GW_WHY_NOT)
-        t->why = why;
     if (!t->under_way && gw_event_files_waiting(t->files)) {
         MW_AUTOERROR err = MW_ERROR_INIT;
 
@@ -413,6 +440,14 @@ void gw_turn_forget_route(struct gw_turn_run *t)
 
 /* ---- The start ---- */
 
+/* Nothing of it reached the handler, so it was no attempt. */
+static void give_back(struct gw_turn_run *t)
+{
+    t->ended = true;
+    t->end = GW_HANDLER_CANCELED;
+    record(t);
+}
+
 /* The machine has no room for the handler now. The event waits; told once, not at every try. */
 static void held_up(struct gw_turn_run *t, const char *reason)
 {
@@ -424,9 +459,7 @@ static void held_up(struct gw_turn_run *t, const char *reason)
     h->held_up = true;
     (void)!mw_str_set(&h->last_error, reason);
     h->last_error_at = mw_clock_now();
-    t->ended = true;
-    t->end = GW_HANDLER_CANCELED;
-    record(t);
+    give_back(t);
 }
 
 static void run(struct gw_turn_run *t)
@@ -443,14 +476,14 @@ static void run(struct gw_turn_run *t)
     };
     int rc;
 
-    if (!h->config) {
-        turn_over(t, false);
-        return;
-    }
     if (t->d->stopped && t->why == GW_WHY_NOT)
         t->why = GW_WHY_SHUTDOWN;
     if (t->why != GW_WHY_NOT) {
         ended(t, judge_cancel(t, NULL, &err), NULL);
+        return;
+    }
+    if (!h->config) {
+        give_back(t);
         return;
     }
     gw_event_files_get(t->files, &turn);
@@ -489,7 +522,10 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
     int rc;
 
     t->d->commits--;
-    if (res->error || !t->h->config) {
+    if (res->error && t->why != GW_WHY_STOPPED) {
+        if (!t->d->stopped)
+            mw_log_error("the start of a handler could not be stored",
+                         MW_F_STR("bot", t->d->bot->name), MW_F_STR("reason", res->message));
         turn_over(t, false);
         return;
     }
@@ -498,7 +534,7 @@ static void on_start_recorded(const struct mw_tx_result *res, void *userdata)
              ? 0
              : gw_event_files_start(t->d->bot, t->ev, on_files, t, &t->files);
     if (rc < 0)
-        turn_over(t, false);
+        held_up(t, "out of memory");
     else if (rc == 0)
         run(t);
 }
@@ -548,8 +584,9 @@ static int take_tasks(struct gw_turn_run *t)
     t->conversation = mw_asprintf("%s/%s", bot->name, t->c->key);
     if (t->ev)
         t->root_id = strdup(gw_answer_root(t->policy, t->ev));
-    t->timeout_ms = t->route && t->route->config->timeout_ms ? t->route->config->timeout_ms
-                                                             : t->h->config->timeout_ms;
+    if (t->h)
+        t->timeout_ms = t->route && t->route->config->timeout_ms ? t->route->config->timeout_ms
+                                                                 : t->h->config->timeout_ms;
     return t->text && t->key && t->conversation && t->ev && t->root_id && !gw_preview_init(t)
                ? 0
                : -ENOMEM;
@@ -562,8 +599,32 @@ static int fill_start_tx(struct gw_turn_run *t, struct mw_tx *tx)
 
     for (unsigned i = 0; i < t->n_tasks && !rc; i++, task = task->next)
         rc = mw_tx_task_start(tx, task->id);
+    if (!rc && t->c->head->attempts)
+        rc = gw_asks_add_left(t, tx);
     if (!rc && t->policy->receipt)
         rc = add_reaction(tx, t, "reaction_add", EYES);
+    return rc;
+}
+
+int gw_turn_add_dropped(struct gw_conversation *c, struct mw_tx *tx)
+{
+    struct gw_task *task = c->head;
+    struct gw_turn_run *t;
+    int rc = task && task->attempts ? gw_task_load(c, task) : 1;
+
+    if (rc)
+        return MW_MIN(rc, 0); /* nothing was shown yet, or nobody knows where */
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->d = c->d;
+    t->c = c;
+    t->n_tasks = 1;
+    rc = take_tasks(t) || gw_asks_add_left(t, tx) || gw_preview_add_end(t, tx, "*Stopped.*") ||
+                 add_receipt(tx, t, NULL)
+             ? -ENOMEM
+             : 0;
+    turn_free(t);
     return rc;
 }
 
@@ -586,6 +647,10 @@ int gw_turn_start(struct gw_conversation *c, struct gw_handler *h, const char *p
         mw_timer_new(gw->loop, on_limit, t, &t->limit))
         goto nomem;
     if (problem) {
+        /* What was shown of it gets a last word. */
+        if (task->ev && take_tasks(t))
+            goto nomem;
+        t->route = NULL; /* it takes no place */
         c->turn = t;
         d->turns++;
         t->final = true;
