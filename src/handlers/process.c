@@ -9,7 +9,8 @@
  *             {"id":1,"activity":{"id":"x","title":"...","state":"running"}}
  *             {"id":1,"none":true} no answer, {"id":1,"error":"..."} a failure
  *
- * When it ends, what it has not answered is given to the next one, TRIES times in all.
+ * When it ends, what it has not answered is given to the next one, by itself, so that an event
+ * counts only the ends that were its own; TRIES times in all.
  */
 #include "base/log.h"
 #include "base/str.h"
@@ -34,7 +35,9 @@ struct gw_handler_run {
     struct mw_buf line;     /* what it was given, to be given again */
     struct mw_buf text;     /* the deltas */
     size_t shown;           /* of the deltas, also of those before a restart */
-    unsigned tries;         /* programs that ended with it */
+    unsigned tries;         /* programs that ended with nothing else open */
+    bool given;             /* to the program that runs */
+    bool suspect;           /* a program ended with it open */
     bool canceled;
 };
 
@@ -57,9 +60,12 @@ static void run_free(struct gw_handler_run *run)
     free(run);
 }
 
+static void give(struct gw_handler_instance *in);
+
 static void end(struct gw_handler_run *run, struct gw_handler_answer *a)
 {
-    struct gw_handler_run **at = &run->in->runs;
+    struct gw_handler_instance *in = run->in;
+    struct gw_handler_run **at = &in->runs;
 
     while (*at != run)
         at = &(*at)->next;
@@ -69,6 +75,7 @@ static void end(struct gw_handler_run *run, struct gw_handler_answer *a)
     run->ops->end(run->turn, a);
     mw_error_reset(&a->err);
     run_free(run);
+    give(in); /* what waited for it */
 }
 
 static void fail(struct gw_handler_run *run, const char *why)
@@ -232,50 +239,104 @@ static int make_line(struct gw_handler_run *run, const struct gw_turn *turn)
     return mw_buf_putc(b, '}');
 }
 
+/* Whoever was open when a program ended is alone with the next one until it is through. The oldest
+ * of them; NULL = there is none. */
+static const struct gw_handler_run *first_suspect(const struct gw_handler_instance *in)
+{
+    const struct gw_handler_run *first = NULL;
+
+    for (const struct gw_handler_run *run = in->runs; run; run = run->next) {
+        if (run->suspect && (!first || run->id < first->id))
+            first = run;
+    }
+    return first;
+}
+
+/* The next one that the program may be given now. */
+static struct gw_handler_run *next_to_give(const struct gw_handler_instance *in)
+{
+    const struct gw_handler_run *alone = first_suspect(in);
+    struct gw_handler_run *next = NULL;
+
+    for (struct gw_handler_run *run = in->runs; run; run = run->next) {
+        if (!run->given && !run->canceled && (!alone || run == alone) &&
+            (!next || run->id < next->id))
+            next = run;
+    }
+    return next;
+}
+
+static void give(struct gw_handler_instance *in)
+{
+    struct gw_handler_run *run;
+
+    while (gw_child_runs(in->child) && (run = next_to_give(in))) {
+        int r = gw_child_send(in->child, run->line.data, run->line.len);
+
+        if (r == -EPIPE)
+            return; /* `gone` comes */
+        if (r) {
+            fail(run, r == -ENOBUFS ? "the program does not read what it is given"
+                                    : "out of memory"); /* the rest is given by its end */
+            return;
+        }
+        run->given = true;
+    }
+}
+
 static void on_started(void *owner)
 {
-    struct gw_handler_instance *in = owner;
-    struct gw_handler_run *next;
-    int r;
+    give(owner);
+}
 
-    for (struct gw_handler_run *run = in->runs; run; run = next) {
-        next = run->next;
-        if (run->canceled)
-            continue;
-        r = gw_child_send(in->child, run->line.data, run->line.len);
-        if (r == -ENOBUFS)
-            fail(run, "the program does not read what it is given");
-        else if (r == -ENOMEM)
-            fail(run, "out of memory");
+/* Who has to answer for the end of a program. One that was never given anything could not be
+ * started: that concerns everybody. */
+static void blame(struct gw_handler_instance *in)
+{
+    unsigned n = 0;
+
+    for (const struct gw_handler_run *run = in->runs; run; run = run->next)
+        n += run->given;
+    for (struct gw_handler_run *run = in->runs; run; run = run->next) {
+        run->tries += n == 0 || (n == 1 && run->given);
+        run->suspect |= run->given;
+        run->given = false;
+        mw_buf_clear(&run->text);
     }
+}
+
+static struct gw_handler_run *find_over(const struct gw_handler_instance *in)
+{
+    struct gw_handler_run *run = in->runs;
+
+    while (run && !run->canceled && run->tries < TRIES)
+        run = run->next;
+    return run;
 }
 
 static void on_gone(void *owner, const char *why)
 {
     struct gw_handler_instance *in = owner;
-    struct gw_handler_run *next;
+    struct gw_handler_run *run;
+    MW_AUTOFREE char *text = NULL;
     MW_AUTOERROR err = MW_ERROR_INIT;
     int r;
 
     mw_log_warning("a handler's program ended", MW_F_STR("handler", in->host.config->name),
                    MW_F_STR("reason", why));
-    for (struct gw_handler_run *run = in->runs; run; run = next) {
-        next = run->next;
-        mw_buf_clear(&run->text);
-        if (run->canceled) {
+    blame(in);
+    text = mw_asprintf("the program ended %d times over this event; at last: %s", TRIES, why);
+    while ((run = find_over(in))) {
+        if (run->canceled)
             end_canceled(run);
-        } else if (++run->tries >= TRIES) {
-            MW_AUTOFREE char *text =
-                mw_asprintf("the program ended %d times over this event; at last: %s", TRIES, why);
-
+        else
             fail(run, text ? text : why);
-        }
     }
     if (!in->runs)
         return;
     r = gw_child_start(in->child, &err);
     if (r == 0)
-        on_started(in);
+        give(in);
     while (r < 0 && in->runs)
         fail(in->runs, mw_error_text(&err));
 }
@@ -340,8 +401,10 @@ static int start(struct gw_handler_instance *in, const struct gw_turn *turn,
         mw_error_set(err, r, "out of memory");
     } else {
         r = gw_child_start(in->child, err);
-        if (r == 0)
+        if (r == 0 && !first_suspect(in)) {
             r = gw_child_send(in->child, run->line.data, run->line.len);
+            run->given = r == 0;
+        }
         if (r == -ENOBUFS)
             r = mw_error_set(err, -EAGAIN, "the program does not read what it is given");
         else if (r == -EPIPE)
@@ -361,7 +424,8 @@ static void cancel(struct gw_handler_run *run)
 {
     MW_AUTOFREE char *line = NULL;
 
-    if (run->canceled) {
+    if (run->canceled || !run->given) {
+        run->canceled = true;
         mw_timer_start(run->timer, 0);
         return;
     }

@@ -293,6 +293,61 @@ static void dies_again_and_again(void **state)
     turn_free(&t);
 }
 
+/* One event kills each program. Those that were open beside it are not to blame. */
+static void dies_of_one_of_several(void **state)
+{
+    struct fixture *f = *state;
+    struct turn a, b, poison, late;
+    MW_AUTOJSON *o = cJSON_CreateObject();
+
+    program(f, "while read -r line; do id=${line#*:}; id=${id%%,*}; case $line in"
+               " *'\"text\":\"poison\",\"conv'*) exit 3;;"
+               " *) (sleep 0.05; echo \"{\\\"id\\\":$id,\\\"text\\\":\\\"fine\\\"}\") & ;;"
+               " esac; done; wait");
+    begin(f, &a, "a");
+    begin(f, &poison, "poison");
+    begin(f, &b, "b");
+    wait_end(&a);
+    begin(f, &late, "late");
+    wait_end(&poison);
+    wait_end(&b);
+    wait_end(&late);
+    assert_int_equal(poison.end, GW_HANDLER_FAILED);
+    assert_string_equal(poison.error,
+                        "the program ended 3 times over this event; at last: exit status 3");
+    assert_string_equal(a.answer, "fine");
+    assert_string_equal(b.answer, "fine");
+    assert_string_equal(late.answer, "fine");
+    gw_process_handler.status(f->in, o);
+    assert_int_equal(mw_json_i64(o, "restarts", -1),
+                     4); /* with all of them, and three times alone */
+    turn_free(&a);
+    turn_free(&b);
+    turn_free(&poison);
+    turn_free(&late);
+}
+
+/* Nothing spins when it dies whatever it is given. */
+static void dies_of_all_of_several(void **state)
+{
+    struct fixture *f = *state;
+    struct turn a, b;
+    MW_AUTOJSON *o = cJSON_CreateObject();
+
+    program(f, "read -r line; exit 3");
+    begin(f, &a, "a");
+    begin(f, &b, "b");
+    gw_process_handler.cancel(b.run);
+    wait_end(&b);
+    assert_int_equal(b.end, GW_HANDLER_CANCELED);
+    wait_end(&a);
+    assert_int_equal(a.end, GW_HANDLER_FAILED);
+    gw_process_handler.status(f->in, o);
+    assert_in_range(mw_json_i64(o, "restarts", -1), 2, 3);
+    turn_free(&a);
+    turn_free(&b);
+}
+
 static void cannot_be_started(void **state)
 {
     struct fixture *f = *state;
@@ -353,10 +408,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(what_it_may_say),      TEST(what_it_gets),
-        TEST(several_at_once),      TEST(dies_and_is_given_the_same_again),
-        TEST(dies_again_and_again), TEST(cannot_be_started),
-        TEST(can_be_canceled),      TEST(is_canceled_while_it_waits),
+        TEST(what_it_may_say),        TEST(what_it_gets),
+        TEST(several_at_once),        TEST(dies_and_is_given_the_same_again),
+        TEST(dies_again_and_again),   TEST(cannot_be_started),
+        TEST(can_be_canceled),        TEST(is_canceled_while_it_waits),
+        TEST(dies_of_one_of_several), TEST(dies_of_all_of_several),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
