@@ -355,7 +355,9 @@ static void on_end(void *turn, const struct gw_handler_answer *a)
     enum gw_handler_end end = a->end;
     int rc = 0;
 
-    if (end == GW_HANDLER_CANCELED)
+    /* Whoever was told to stop says no more, whatever it makes of that: who stopped it wants no
+     * answer, and no second attempt. */
+    if (end == GW_HANDLER_CANCELED || t->why == GW_WHY_STOPPED || t->why == GW_WHY_SUPERSEDED)
         end = judge_cancel(t, said, &err);
     if (end == GW_HANDLER_ANSWERED) {
         rc = a->json ? gw_answer_parse(a->json, t->config, c->workdir, &t->answer, &err)
