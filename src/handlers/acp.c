@@ -219,38 +219,37 @@ static void finish(struct gw_handler_run *run, const char *reason)
     static const struct {
         const char *reason;
         const char *note;  /* goes below the answer; NULL = all is well */
-        const char *error; /* when there is no answer; NULL = then it is empty */
+        const char *alone; /* the answer when there is none */
     } rows[] = {
-        {"end_turn", NULL, NULL},
         {"max_tokens", "The agent stopped here: its limit of tokens is reached.",
-         "the agent stopped at its limit of tokens before it said anything"},
+         "The agent reached its limit of tokens before it said anything."},
         {"max_turn_requests", "The agent stopped here: its limit of steps is reached.",
-         "the agent stopped at its limit of steps before it said anything"},
-        {"refusal", "The agent refused to go on.", "the agent refused to answer"},
-        {"cancelled", "The agent stopped here by itself.", "the agent stopped by itself"},
+         "The agent reached its limit of steps before it said anything."},
+        {"refusal", "The agent refused to go on.", "The agent refused to answer."},
+        {"cancelled", "The agent stopped here by itself.", NULL},
     };
     struct gw_handler_answer a = {.end = GW_HANDLER_ANSWERED};
-    size_t i = 0;
+    bool silent = blank(mw_buf_str(&run->text)), stopped = mw_streq(reason, "cancelled");
+    const char *note = NULL;
 
-    while (i < MW_ARRAY_LEN(rows) && !mw_streq(rows[i].reason, reason))
-        i++;
-    if (i == MW_ARRAY_LEN(rows))
-        i = 0; /* a reason of a newer agent: the answer counts */
-    if (run->canceled && mw_streq(reason, "cancelled")) {
-        run_canceled(run);
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        if (mw_streq(rows[i].reason, reason))
+            note = silent ? rows[i].alone : rows[i].note;
+    }
+    if (silent ? stopped || run->canceled : stopped && run->canceled) {
+        acp_run_fail(run, "the agent stopped by itself");
         return;
     }
-    if (blank(mw_buf_str(&run->text))) {
-        a.end = rows[i].error ? GW_HANDLER_FAILED : GW_HANDLER_EMPTY;
-        if (rows[i].error)
-            mw_error_set(&a.err, -EIO, "%s", rows[i].error);
-    } else {
-        if (rows[i].note) {
-            run->text.limit = 0;
-            mw_buf_printf(&run->text, "\n\n*%s*", rows[i].note);
-        }
-        a.text = mw_buf_str(&run->text);
+    if (note) {
+        run->text.limit = 0;
+        if (silent)
+            mw_buf_clear(&run->text);
+        mw_buf_printf(&run->text, "%s*%s*", silent ? "" : "\n\n", note);
+        mw_error_set(&a.err, -EIO, "the agent ended with \"%s\"", reason);
+    } else if (silent) {
+        a.end = GW_HANDLER_EMPTY;
     }
+    a.text = mw_buf_str(&run->text);
     run_end(run, &a);
 }
 

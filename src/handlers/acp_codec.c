@@ -413,18 +413,28 @@ static cJSON *new_block(const char *type)
 }
 
 /* file:// with all that is not plain as %XX. */
-static char *file_uri(const char *path)
+static void put_encoded(struct mw_buf *b, const char *s)
+{
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c < 0x80 && (isalnum(c) || strchr("/-._~", c)))
+            mw_buf_putc(b, (char)c);
+        else
+            mw_buf_printf(b, "%%%02X", c);
+    }
+}
+
+/* name NULL = none. Allocated. */
+static char *file_uri(const char *path, const char *name)
 {
     MW_AUTOBUF b = {0};
 
     mw_buf_puts(&b, "file://");
-    for (; *path; path++) {
-        unsigned char c = (unsigned char)*path;
-
-        if (c < 0x80 && (isalnum(c) || strchr("/-._~", c)))
-            mw_buf_putc(&b, (char)c);
-        else
-            mw_buf_printf(&b, "%%%02X", c);
+    put_encoded(&b, path);
+    if (name && name[0]) {
+        mw_buf_putc(&b, '#');
+        put_encoded(&b, name);
     }
     return mw_buf_take(&b);
 }
@@ -451,14 +461,15 @@ int acp_add_image(cJSON *content, const char *mime, const void *data, size_t len
     return mw_json_push(content, take_ptr(o));
 }
 
-int acp_add_resource(cJSON *content, const char *path, const char *mime, const char *text)
+int acp_add_resource(cJSON *content, const struct gw_turn_file *file, const char *text)
 {
     MW_AUTOJSON *o = new_block("resource");
     cJSON *r = o ? cJSON_AddObjectToObject(o, "resource") : NULL;
-    MW_AUTOFREE char *uri = file_uri(path);
+    /* A resource has no name, and the copy here is not called what people call it. */
+    MW_AUTOFREE char *uri = file_uri(file->path, file->name);
 
-    if (!r || !uri || mw_json_add_str(r, "uri", uri) || mw_json_add_str(r, "mimeType", mime) ||
-        mw_json_add_str(r, "text", text))
+    if (!r || !uri || mw_json_add_str(r, "uri", uri) ||
+        mw_json_add_str(r, "mimeType", file->mime) || mw_json_add_str(r, "text", text))
         return -ENOMEM;
     return mw_json_push(content, take_ptr(o));
 }
@@ -466,7 +477,7 @@ int acp_add_resource(cJSON *content, const char *path, const char *mime, const c
 int acp_add_link(cJSON *content, const struct gw_turn_file *file)
 {
     MW_AUTOJSON *o = new_block("resource_link");
-    MW_AUTOFREE char *uri = file_uri(file->path);
+    MW_AUTOFREE char *uri = file_uri(file->path, NULL);
 
     if (!o || !uri || mw_json_add_str(o, "uri", uri) || mw_json_add_str(o, "name", file->name) ||
         (file->mime && file->mime[0] && mw_json_add_str(o, "mimeType", file->mime)) ||

@@ -108,7 +108,7 @@ cJSON *acp_outcome(const char *option);
 /* Blocks of a prompt, appended to the array. Return 0 or -ENOMEM. */
 int acp_add_text(cJSON *content, const char *text);
 int acp_add_image(cJSON *content, const char *mime, const void *data, size_t len);
-int acp_add_resource(cJSON *content, const char *path, const char *mime, const char *text);
+int acp_add_resource(cJSON *content, const struct gw_turn_file *file, const char *text);
 int acp_add_link(cJSON *content, const struct gw_turn_file *file);
 
 #endif

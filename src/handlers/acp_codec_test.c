@@ -270,18 +270,20 @@ static void blocks(void **state)
 {
     const struct gw_turn_file file = {
         .name = "a b.pdf", .mime = "application/pdf", .path = "/t/a b\xc3\xa9.pdf", .size = 5};
+    const struct gw_turn_file note = {
+        .name = "x #1.txt", .mime = "text/plain", .path = "/t/5f0e", .size = 5};
     cJSON *content = cJSON_CreateArray();
 
     assert_int_equal(acp_add_text(content, "hi"), 0);
     assert_int_equal(acp_add_image(content, "image/png", "\x89PNG", 4), 0);
     assert_int_equal(acp_add_image(content, "image/png", "", 0), 0);
-    assert_int_equal(acp_add_resource(content, "/t/x.txt", "text/plain", "words"), 0);
+    assert_int_equal(acp_add_resource(content, &note, "words"), 0);
     assert_int_equal(acp_add_link(content, &file), 0);
     expect(acp_prompt_params("s", content),
            "{\"sessionId\":\"s\",\"prompt\":[{\"type\":\"text\",\"text\":\"hi\"},"
            "{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"iVBORw==\"},"
            "{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"\"},"
-           "{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///t/x.txt\","
+           "{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///t/5f0e#x%20%231.txt\","
            "\"mimeType\":\"text/plain\",\"text\":\"words\"}},"
            "{\"type\":\"resource_link\",\"uri\":\"file:///t/a%20b%C3%A9.pdf\",\"name\":\"a b.pdf\","
            "\"mimeType\":\"application/pdf\",\"size\":5}]}");

@@ -52,7 +52,8 @@ static int add_file(cJSON *content, const struct gw_turn_file *f,
     int r = 1;
 
     if (!f->path) {
-        mw_buf_printf(&data, "(The file %s is attached, but could not be fetched: %s)", f->name,
+        mw_buf_printf(&data, "(%s%s is attached, but could not be fetched: %s)",
+                      f->name[0] ? "The file " : "A file", f->name,
                       f->problem ? f->problem : "no reason is known");
         return mw_buf_error(&data) ? -ENOMEM : acp_add_text(content, mw_buf_str(&data));
     }
@@ -64,7 +65,7 @@ static int add_file(cJSON *content, const struct gw_turn_file *f,
         r = read_file(f->path, ACP_MAX_TEXT, &data);
         if (r == 0 && mw_utf8_valid(mw_buf_str(&data), data.len) &&
             strlen(mw_buf_str(&data)) == data.len)
-            return acp_add_resource(content, f->path, mime, mw_buf_str(&data));
+            return acp_add_resource(content, f, mw_buf_str(&data));
     }
     return r < 0 ? r : acp_add_link(content, f);
 }

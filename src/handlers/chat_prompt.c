@@ -238,7 +238,8 @@ static int add_files(const struct gw_turn *turn, struct files *f)
         else if (file->path)
             rc = add_text(f, file, &done);
         if (!rc && !done)
-            rc = mw_buf_printf(&f->text, "\n\n[file %s, %s, %lld bytes: %s]", file->name,
+            rc = mw_buf_printf(&f->text, "\n\n[file %s, %s, %lld bytes: %s]",
+                               file->name[0] ? file->name : "of unknown name",
                                file->mime && file->mime[0] ? file->mime : "unknown type",
                                (long long)file->size,
                                file->path      ? "its content is not shown here"
