@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import * as acp from '@agentclientprotocol/sdk';
 
 const folder = process.env.AGENT_FOLDER;
@@ -32,6 +33,20 @@ const save = (id, said) => writeFileSync(file('sessions', id), JSON.stringify(sa
 const appears = async (name, signal) => {
   while (!existsSync(file(name)) && !signal?.aborted) await new Promise((resolve) => setTimeout(resolve, 20));
 };
+
+async function permission(client, session, id) {
+  const { outcome } = await client.request('session/request_permission', {
+    sessionId: session,
+    toolCall: { toolCallId: id, title: 'Delete the build folder', kind: 'execute', rawInput: { command: 'rm -r build' } },
+    options: [
+      { optionId: 'yes', name: 'Allow', kind: 'allow_once' },
+      { optionId: 'ever', name: 'Always allow', kind: 'allow_always' },
+      { optionId: 'no', name: 'Reject', kind: 'reject_once' },
+    ],
+  });
+  note(`outcome ${outcome.outcome} ${outcome.optionId ?? ''}`);
+  return `${outcome.outcome} ${outcome.optionId ?? ''}`;
+}
 
 // What a prompt may ask for; the rest of the words are its arguments.
 const deeds = {
@@ -65,33 +80,44 @@ const deeds = {
     await appears(args[0], signal);
     if (!signal.aborted) await say(`seen ${args[0]}`);
   },
-  async deaf() {
-    note('deaf');
-    await appears('never');
+  // Does not heed session/cancel.
+  async deaf({ say, args }) {
+    note(`deaf ${args[0]}`);
+    await appears(args[0]);
+    await say(`too late ${args[0]}`);
+    note(`spoke ${args[0]}`);
+    return 'end_turn';
   },
-  async permission({ say, client, session }) {
-    const { outcome } = await client.request('session/request_permission', {
-      sessionId: session,
-      toolCall: { toolCallId: 'p1', title: 'Delete the build folder', kind: 'execute', rawInput: { command: 'rm -r build' } },
-      options: [
-        { optionId: 'yes', name: 'Allow', kind: 'allow_once' },
-        { optionId: 'ever', name: 'Always allow', kind: 'allow_always' },
-        { optionId: 'no', name: 'Reject', kind: 'reject_once' },
-      ],
-    });
-    note(`outcome ${outcome.outcome} ${outcome.optionId ?? ''}`);
-    await say(`outcome: ${outcome.outcome} ${outcome.optionId ?? ''}`);
+  // Heeds it by answering nevertheless.
+  async stubborn({ say, signal }) {
+    note('stubborn');
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await say('done anyway');
+    return 'end_turn';
+  },
+  async permission({ say, session, client }) {
+    await say(`outcome: ${await permission(client, session, 'p1')}`);
+  },
+  // Two questions at once, and one more when they are decided.
+  async permissions({ session, client }) {
+    await Promise.all(['p1', 'p2'].map((id) => permission(client, session, id)));
+    await permission(client, session, 'p3');
+    note('asked all');
   },
   async file({ say, client, session }) {
     const code = await client.request('fs/read_text_file', { sessionId: session, path: '/etc/passwd' }).then(() => 0, (e) => e.code);
     await say(`reading is ${code}`);
   },
-  async refuse() {
-    return 'refusal';
+  async ends({ say, args: [reason, ...words] }) {
+    if (words.length) await say(words.join(' '));
+    return reason;
   },
-  async tokens({ say }) {
-    await say('so far');
-    return 'max_tokens';
+  // Says what the links of its prompt lead to; they are good during the turn only.
+  async read({ say, blocks }) {
+    for (const { uri, name } of blocks.filter((b) => b.type === 'resource_link')) {
+      await say(`${name}: ${readFileSync(fileURLToPath(uri)).length}\n`);
+    }
+    await say('read');
   },
   async fail() {
     throw acp.RequestError.internalError(undefined, 'the model is on strike');
@@ -157,19 +183,19 @@ const app = acp
   .onRequest('session/prompt', async ({ params, client }) => {
     const abort = new AbortController();
     prompts.set(params.sessionId, abort);
-    const text = params.prompt.filter((b) => b.type === 'text').map((b) => b.text).join('');
+    const text = params.prompt[0].text;
     const said = [...load(params.sessionId), text];
     const update = (u) => client.notify('session/update', { sessionId: params.sessionId, update: u });
     const say = (t) => update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text: t } });
     const [word, ...args] = text.trim().split(/\s+/);
-    const others = params.prompt.filter((b) => b.type !== 'text');
-    if (others.length) note(`blocks ${JSON.stringify(others)}`);
+    const blocks = params.prompt.slice(1);
+    if (blocks.length) note(`blocks ${JSON.stringify(blocks)}`);
     note(`prompt ${text}`);
     const reason = await (deeds[word] ?? deeds.remember)({
-      said, say, update, client, args, session: params.sessionId, signal: abort.signal });
+      said, say, update, client, args, blocks, session: params.sessionId, signal: abort.signal });
     save(params.sessionId, said);
     prompts.delete(params.sessionId);
-    return { stopReason: abort.signal.aborted ? 'cancelled' : (reason ?? 'end_turn') };
+    return { stopReason: reason ?? (abort.signal.aborted ? 'cancelled' : 'end_turn') };
   })
   .onNotification('session/cancel', ({ params }) => {
     note('cancel');

@@ -151,6 +151,16 @@ export class Person {
     return this.rest.createPost({ channel_id: channel.id ?? channel, message, ...more });
   }
 
+  // A file for a post of this person in the channel; its id goes to `file_ids`.
+  async upload(channel, name, content) {
+    const response = await fetch(`${this.url}/api/v4/files?channel_id=${channel.id ?? channel}&filename=${encodeURIComponent(name)}`, {
+      method: 'POST', body: content, headers: { Authorization: `Bearer ${this.token}` },
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`upload of ${name}: ${response.status} ${text}`);
+    return JSON.parse(text).file_infos[0].id;
+  }
+
   // The next `posted` event that satisfies `test`.
   hears(test, what = 'a post', ms) {
     return this.events

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { within } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
-import { Server, World } from '../lib/server.mjs';
+import { Server, World, sandboxOnly } from '../lib/server.mjs';
 
 const agentPath = fileURLToPath(new URL('../lib/agent.mjs', import.meta.url));
 let server, world, ann, bob, bot;
@@ -31,7 +31,7 @@ async function start(t, options = {}, more = {}) {
     type: 'acp', command: [process.execPath, agentPath], approval: 'reject',
     env: { AGENT_FOLDER: folder, AGENT_OPTIONS: JSON.stringify(options) }, concurrency: 20, ...more,
   };
-  const daemon = await Daemon.start({ bots: [botConfig(world, bot, { handler: 'agent' })], handlers: { agent: handler } });
+  const daemon = await Daemon.start({ bots: [botConfig(world, bot, { handler: 'agent' })], handlers: { agent: handler }, daemon: { files: { download: 'all' } } });
   t.after(async () => {
     await daemon.close();
     await rm(folder, { recursive: true, force: true });
@@ -39,12 +39,12 @@ async function start(t, options = {}, more = {}) {
   const notes = async () => (await readFile(path.join(folder, 'notes'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
   // What the agent wrote down, once it did so `n` times.
   const noted = async (test, n = 1) => {
-    let found = [];
+    let found = [], over = false;
     const look = async () => {
-      while ((found = (await notes()).filter(test)).length < n) await new Promise((resolve) => setTimeout(resolve, 20));
+      while ((found = (await notes()).filter(test)).length < n && !over) await new Promise((resolve) => setTimeout(resolve, 20));
       return found;
     };
-    return within(look(), `the agent to note ${test}`);
+    return within(look(), `the agent to note ${test}`).finally(() => { over = true; });
   };
   return { daemon, folder, notes, noted, touch: (name) => writeFile(path.join(folder, name), '') };
 }
@@ -59,6 +59,7 @@ const answers = (post) => ann.events.items
   .map((e) => e.data.post.message);
 const says = (post, text, ms) =>
   ann.hears((p) => p.user_id === bot.id && p.root_id === (post.root_id || post.id) && p.message === text, `'${text}'`, ms);
+const stop = (post) => ann.post(world.channel, `@${bot.username} stop`, { root_id: post.id });
 async function answered(text, expected, more) {
   const { post } = await ask(text, more);
   await says(post, expected);
@@ -84,13 +85,22 @@ describe('a turn', () => {
     await daemon.logged('an agent prints what is no message; its log belongs to standard error');
   });
 
-  test('a refusal and an error are failures, a limit of tokens is said below the answer', async (t) => {
+  test('why an agent ended is said in words; an error is a failure', async (t) => {
     const { daemon } = await start(t);
-    await ask('refuse');
-    await daemon.logged('the handler failed', (e) => e.reason === 'the agent refused to answer');
+    const said = [
+      ['ends refusal', '*The agent refused to answer.*'],
+      ['ends refusal not that', 'not that\n\n*The agent refused to go on.*'],
+      ['ends max_tokens', '*The agent reached its limit of tokens before it said anything.*'],
+      ['ends max_tokens so far', 'so far\n\n*The agent stopped here: its limit of tokens is reached.*'],
+      ['ends max_turn_requests', '*The agent reached its limit of steps before it said anything.*'],
+      ['ends max_turn_requests so far', 'so far\n\n*The agent stopped here: its limit of steps is reached.*'],
+      ['ends cancelled so far', 'so far\n\n*The agent stopped here by itself.*'],
+    ];
+    for (const [text, expected] of said) await answered(text, expected);
+    await ask('ends cancelled');
+    await daemon.logged('the handler failed', (e) => e.reason === 'the agent stopped by itself');
     await ask('fail');
     await daemon.logged('the handler failed', (e) => /the model is on strike/.test(e.reason));
-    await answered('tokens', 'so far\n\n*The agent stopped here: its limit of tokens is reached.*');
   });
 
   test('ten conversations side by side', async (t) => {
@@ -130,6 +140,60 @@ describe('a turn', () => {
     const second = await start(t, {}, { mcp_servers });
     await answered('words b', 'b');
     await second.daemon.logged('the agent cannot use MCP servers over HTTP, so it is not told of them');
+  });
+});
+
+describe('files go to the agent as it can take them', () => {
+  const png = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+  const files = [
+    ['dot.png', png],
+    ['huge.png', Buffer.concat([png, Buffer.alloc(5 * 1024 * 1024)])],
+    ['note.txt', 'a note: \u00e4\n'],
+    ['long.txt', 'x'.repeat(256 * 1024 + 1)],
+    ['latin.txt', Buffer.from([0x61, 0xe4, 0x0a])], // not UTF-8
+    ['blob.bin', Buffer.from([1, 2, 3])],
+  ];
+  const cases = [
+    ['images and texts', { image: true, embedded: true }, { 'dot.png': 'image', 'note.txt': 'resource' }],
+    ['images', { image: true }, { 'dot.png': 'image' }],
+    ['texts', { embedded: true }, { 'note.txt': 'resource' }],
+    ['neither', {}, {}],
+  ];
+  for (const [what, options, special] of cases) {
+    test(what, async (t) => {
+      const { noted } = await start(t, options);
+      const file_ids = [];
+      for (const [name, content] of files.slice(0, 5)) file_ids.push(await ann.upload(world.channel, name, content));
+      const links = files.slice(0, 5).filter(([name]) => !special[name]);
+      const { post } = await ask('read', { file_ids });
+      await says(post, [...links.map(([name, content]) => `${name}: ${Buffer.byteLength(content)}`), 'read'].join('\n'));
+      const [line] = await noted((n) => n.startsWith('blocks '));
+      const blocks = JSON.parse(line.slice('blocks '.length));
+      assert.deepEqual(blocks.map((b) => b.type), files.slice(0, 5).map(([name]) => special[name] ?? 'resource_link'));
+      if (options.image) assert.deepEqual(blocks[0], { type: 'image', mimeType: 'image/png', data: png.toString('base64') });
+      if (options.embedded) {
+        assert.equal(blocks[2].resource.text, 'a note: \u00e4\n');
+        assert.match(blocks[2].resource.mimeType, /^text\/plain/);
+        assert.match(blocks[2].resource.uri, /^file:.*#note\.txt$/);
+      }
+
+      const { post: bare } = await ask('words ok', { file_ids: [await ann.upload(world.channel, ...files[5])] });
+      await says(bare, 'ok');
+      const [, second] = await noted((n) => n.startsWith('blocks '), 2);
+      const [blob] = JSON.parse(second.slice('blocks '.length));
+      assert.deepEqual([blob.type, blob.name], ['resource_link', 'blob.bin']);
+    });
+  }
+
+  test('a file that cannot be fetched is told of', sandboxOnly, async (t) => {
+    const { noted } = await start(t, { image: true, embedded: true });
+    const id = await ann.upload(world.channel, 'gone.txt', 'soon gone');
+    await server.control('/rules', { action: 'fail', status: 403, method: 'GET', path: `/api/v4/files/${id}`, count: -1 });
+    t.after(() => server.control('/rules/clear', {}));
+    await answered('read', 'read', { file_ids: [id] });
+    const [line] = await noted((n) => n.startsWith('blocks '));
+    assert.match(JSON.parse(line.slice('blocks '.length))[0].text, /^\(A file is attached, but could not be fetched: .+\)$/);
   });
 });
 
@@ -299,13 +363,79 @@ describe('limits and permissions', () => {
     await edited(asked, /Rejected/);
   });
 
-  test('stop: the open permission and the turn are cancelled', async (t) => {
-    const { noted } = await start(t, {}, { approval: 'ask' });
-    const { post } = await ask('permission');
-    await question(post);
-    await ann.post(world.channel, `@${bot.username} stop`, { root_id: post.id });
+  test('stop: the open permissions and the turn are cancelled, one asked afterwards at once', async (t) => {
+    const { daemon, noted, notes } = await start(t, {}, { approval: 'ask' });
+    const { post } = await ask('permissions');
+    const questions = () => ann.events.items.filter((e) => e.event === 'posted' && e.data.post.root_id === post.id && /Permission/.test(e.data.post.message));
+    await ann.events.count(2, (e) => questions().includes(e), 'two questions');
+    await stop(post);
     await noted((n) => n === 'cancel');
-    await noted((n) => n.startsWith('outcome cancelled'));
+    await noted((n) => n === 'asked all');
+    await daemon.logged('the answer was stopped by a person');
+    const asked = questions().map((e) => e.data.post);
+    for (const q of asked) await edited(q, /Not decided/);
+    // Too late.
+    for (const q of asked) await ann.rest.addReaction(ann.user.id, q.id, 'white_check_mark');
     await answered('words on', 'on', { root_id: post.id });
+    assert.deepEqual((await notes()).filter((n) => n.startsWith('outcome')), Array(3).fill('outcome cancelled '));
+    assert.equal(questions().length, 2);
+  });
+});
+
+describe('agents that do not heed a cancel', () => {
+  test('the turn ends, the next one gets the agent started again with its session', async (t) => {
+    const { daemon, noted, notes } = await start(t);
+    const first = await answered('words one', 'one');
+    await ask('deaf ear', { root_id: first.id });
+    await noted((n) => n === 'deaf ear');
+    await stop(first);
+    await daemon.logged('the answer was stopped by a person');
+    await ask('remember', { root_id: first.id });
+    await says(first, 'I heard: words one, remember', 60_000);
+    assert.equal((await notes()).filter((n) => n.startsWith('start ')).length, 2);
+    assert.equal((await notes()).filter((n) => n.startsWith('load ')).length, 1);
+    assert.deepEqual(answers(first), ['one', 'Stopped.', 'I heard: words one, remember']);
+  });
+
+  test('... or a new session, when others are being answered; what the old one says then is not shown', async (t) => {
+    const { daemon, noted, notes, touch } = await start(t);
+    const { post: other } = await ask('wait lock');
+    await noted((n) => n === 'waits lock');
+    const { post } = await ask('deaf bat');
+    await noted((n) => n === 'deaf bat');
+    await stop(post);
+    await daemon.logged('the answer was stopped by a person');
+    await ask('remember', { root_id: post.id });
+    await says(post, 'I heard: remember', 60_000);
+    await daemon.logged('an agent\'s session could not be continued, so a new one begins',
+      (e) => e.reason === 'the agent did not heed session/cancel');
+    await touch('bat');
+    await noted((n) => n === 'spoke bat');
+    await touch('lock');
+    await says(other, 'seen lock');
+    await answered('words on', 'on', { root_id: post.id });
+    assert.deepEqual(answers(post), ['Stopped.', 'I heard: remember', 'on']);
+    assert.deepEqual(answers(other), ['seen lock']);
+    assert.equal((await notes()).filter((n) => n.startsWith('start ')).length, 1);
+  });
+
+  test('an answer to a stopped turn is not posted', async (t) => {
+    const { daemon, noted } = await start(t, {}, { attempts: 3 });
+    const { post } = await ask('stubborn');
+    await noted((n) => n === 'stubborn');
+    await stop(post);
+    await daemon.logged('the answer was stopped by a person');
+    await answered('words on', 'on', { root_id: post.id });
+    assert.deepEqual(answers(post), ['Stopped.', 'on']);
+  });
+
+  test('an answer just behind the time-out counts, once', async (t) => {
+    const { noted } = await start(t, {}, { timeout: '5s' });
+    await answered('words up', 'up'); // the agent runs
+    const { post } = await ask('stubborn');
+    await noted((n) => n === 'stubborn');
+    await says(post, 'done anyway');
+    await answered('words on', 'on', { root_id: post.id });
+    assert.deepEqual(answers(post), ['done anyway', 'on']);
   });
 });

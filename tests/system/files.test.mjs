@@ -46,13 +46,7 @@ async function file(name, content) {
 // A post of ann's with these files: {name: content}.
 async function postWith(files) {
   const ids = [];
-  for (const [name, content] of files) {
-    const response = await fetch(`${server.url}/api/v4/files?channel_id=${world.channel.id}&filename=${encodeURIComponent(name)}`, {
-      method: 'POST', body: content, headers: { Authorization: `Bearer ${ann.rest.getToken()}` },
-    });
-    assert.ok(response.ok, await response.clone().text());
-    ids.push((await response.json()).file_infos[0].id);
-  }
+  for (const [name, content] of files) ids.push(await ann.upload(world.channel, name, content));
   return ann.post(world.channel, 'with files', { file_ids: ids });
 }
 
