@@ -55,6 +55,9 @@ struct mw_http_response {
     int64_t date_ms;          /* the server's Date header, wall clock ms; 0 = absent */
     const char *(*header)(const struct mw_http_response *r,
                           const char *name); /* any other; NULL = absent */
+    /* All of them, as they came: *at is 0 at first; false behind the last one. */
+    bool (*next_header)(const struct mw_http_response *r, size_t *at, const char **ret_name,
+                        const char **ret_value);
     const void *impl;
 };
 

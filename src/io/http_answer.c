@@ -143,15 +143,26 @@ CURLcode mw_http_answer_listen(struct mw_http_call *call)
     return code;
 }
 
-static const char *find_header(const struct mw_http_call *call, const char *name)
+static bool next_header(const struct mw_http_call *call, size_t *at, const char **ret_name,
+                        const char **ret_value)
 {
-    const char *p = call->got_headers.data, *end = p + call->got_headers.len;
+    const struct mw_buf *b = &call->got_headers;
 
-    while (p && p < end) {
-        const char *value = p + strlen(p) + 1;
-        if (strcasecmp(p, name) == 0)
+    if (*at >= b->len)
+        return false;
+    *ret_name = b->data + *at;
+    *ret_value = *ret_name + strlen(*ret_name) + 1;
+    *at = (size_t)(*ret_value + strlen(*ret_value) + 1 - b->data);
+    return true;
+}
+
+static const char *find_header(const struct mw_http_call *call, const char *wanted)
+{
+    const char *name, *value;
+
+    for (size_t at = 0; next_header(call, &at, &name, &value);) {
+        if (strcasecmp(name, wanted) == 0)
             return value;
-        p = value + strlen(value) + 1;
     }
     return NULL;
 }
@@ -159,6 +170,12 @@ static const char *find_header(const struct mw_http_call *call, const char *name
 static const char *response_header(const struct mw_http_response *r, const char *name)
 {
     return find_header(r->impl, name);
+}
+
+static bool response_next_header(const struct mw_http_response *r, size_t *at,
+                                 const char **ret_name, const char **ret_value)
+{
+    return next_header(r->impl, at, ret_name, ret_value);
 }
 
 /* "120" or an HTTP date (RFC 9110 section 10.2.3). A date is read by the server's own clock where
@@ -283,7 +300,8 @@ void mw_http_answer_judge(struct mw_http_call *call, CURLcode code, int canceled
     const char *date;
     long status = 0;
 
-    *ret = (struct mw_http_response){.header = response_header, .impl = call};
+    *ret = (struct mw_http_response){
+        .header = response_header, .next_header = response_next_header, .impl = call};
     ret->error = canceled ? canceled : outcome_code(call, code);
     if (!ret->error) {
         call->local_error = download_finish(call);
