@@ -19,7 +19,9 @@ struct mw_lua {
     size_t used;
     lua_State *running; /* the thread of the call under way; NULL = none */
     int64_t steps;      /* left */
-    int64_t deadline;   /* monotonic */
+    int64_t deadline;   /* monotonic, as is the next one */
+    int64_t slice_end;  /* 0 = none */
+    bool sliced;        /* the coroutine was left for that */
     bool stopped;       /* instructions or time are used up */
     bool late;          /* it was the time */
     bool full;          /* the limit of memory was met */
@@ -77,16 +79,21 @@ static void raise_stopped(lua_State *L, struct mw_lua *lua, int level)
 static void hook(lua_State *L, lua_Debug *ar)
 {
     struct mw_lua *lua = owner(L);
+    int64_t now = mw_clock_mono();
 
     if (!lua->stopped) {
         use(lua, HOOK_EVERY);
-        if (mw_clock_mono() > lua->deadline) {
+        if (now > lua->deadline) {
             lua->late = true;
             stop(lua);
         }
     }
     if (lua->stopped)
         raise_stopped(L, lua, 0);
+    if (lua->slice_end && now >= lua->slice_end && lua_isyieldable(L)) {
+        lua->sliced = true;
+        lua_yield(L, 0); /* within a hook it returns, and what called the hook yields */
+    }
 }
 
 void mw_lua_charge(lua_State *L, int64_t steps)
@@ -419,11 +426,13 @@ static void set_sentence(struct mw_error *err, int code, const char *s, size_t l
     mw_error_set(err, code, "%s", text);
 }
 
-static void begin(struct mw_lua *lua, lua_State *L)
+static void begin(struct mw_lua *lua, lua_State *L, struct mw_lua_left left)
 {
     lua->running = L;
-    lua->steps = lua->limits.steps;
-    lua->deadline = mw_clock_mono() + lua->limits.time_ms;
+    lua->steps = left.steps;
+    lua->deadline = mw_clock_mono() + left.time_ms;
+    lua->slice_end = 0;
+    lua->sliced = false;
     lua->stopped = lua->late = lua->full = lua->no_memory = false;
     lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_EVERY);
 }
@@ -455,6 +464,11 @@ static void clean_up(struct mw_lua *lua, int outcome)
         lua_gc(lua->L, LUA_GCCOLLECT);
 }
 
+struct mw_lua_left mw_lua_full(const struct mw_lua *lua)
+{
+    return (struct mw_lua_left){lua->limits.steps, lua->limits.time_ms};
+}
+
 int mw_lua_call(struct mw_lua *lua, lua_CFunction fn, void *arg, struct mw_error *err)
 {
     lua_State *L = lua->L;
@@ -462,7 +476,7 @@ int mw_lua_call(struct mw_lua *lua, lua_CFunction fn, void *arg, struct mw_error
 
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, arg);
-    begin(lua, L);
+    begin(lua, L, mw_lua_full(lua));
     status = lua_pcall(L, 1, 0, 0);
     lua->running = NULL;
     if (status != LUA_OK) {
@@ -473,11 +487,14 @@ int mw_lua_call(struct mw_lua *lua, lua_CFunction fn, void *arg, struct mw_error
     return r;
 }
 
-int mw_lua_resume(struct mw_lua *lua, lua_State *co, int n, int *ret_n, struct mw_error *err)
+int mw_lua_resume(struct mw_lua *lua, lua_State *co, int n, struct mw_lua_left *left, int *ret_n,
+                  struct mw_error *err)
 {
     int status, results = 0;
 
-    begin(lua, co);
+    begin(lua, co, *left);
+    if (lua->limits.slice_ms)
+        lua->slice_end = mw_clock_mono() + lua->limits.slice_ms;
     status = lua_resume(co, lua->L, n, &results);
     lua->running = NULL;
     if (status != LUA_OK && status != LUA_YIELD) {
@@ -485,8 +502,10 @@ int mw_lua_resume(struct mw_lua *lua, lua_State *co, int n, int *ret_n, struct m
         clean_up(lua, status);
         return status;
     }
+    left->steps = lua->steps;
+    left->time_ms = lua->deadline - mw_clock_mono();
     *ret_n = results;
-    return status == LUA_YIELD ? MW_LUA_YIELD : 0;
+    return status == LUA_OK ? 0 : lua->sliced ? MW_LUA_SLICE : MW_LUA_YIELD;
 }
 
 int mw_lua_new(const struct mw_lua_limits *limits, struct mw_lua **ret, struct mw_error *err)

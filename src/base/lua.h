@@ -7,9 +7,10 @@
  * math, utf8. The libraries cannot be changed by a script. Patterns are matched by a matcher of
  * ours (lua_pattern.c), because Lua's own cannot be stopped.
  *
- * Limits hold for each mw_lua_call and mw_lua_resume: instructions (work inside of library
- * functions is charged too), time as the last resort, and memory for the state as a whole. A script
- * cannot catch the end of its instructions: pcall returns, the next instruction fails again.
+ * Limits hold for each mw_lua_call, and for a coroutine over all its mw_lua_resume: instructions
+ * (work inside of library functions is charged too), time as the last resort, and memory for the
+ * state as a whole. A script cannot catch the end of its instructions: pcall returns, the next
+ * instruction fails again.
  *
  * Lua tells errors by longjmp. So: what can raise an error runs inside a lua_CFunction that
  * mw_lua_call or a script calls; no such function may hold memory of malloc while it calls what
@@ -27,6 +28,14 @@ struct mw_lua_limits {
     size_t memory;   /* bytes, of the whole state (an empty one has about 25 KB) */
     int64_t steps;   /* instructions of one call */
     int64_t time_ms; /* of one call; also true of a slow machine, so be generous */
+    /* A resume comes back after so long with MW_LUA_SLICE, as soon as the coroutine can be left:
+     * not inside of a function that table.sort or string.gsub calls. 0 = when it ends or yields. */
+    int64_t slice_ms;
+};
+
+/* What a coroutine has left of its limits. */
+struct mw_lua_left {
+    int64_t steps, time_ms;
 };
 
 struct mw_lua;
@@ -37,6 +46,7 @@ enum mw_lua_outcome {
     MW_LUA_LIMIT,     /* instructions or time */
     MW_LUA_MEMORY,    /* the limit of memory */
     MW_LUA_YIELD,     /* mw_lua_resume only: it waits */
+    MW_LUA_SLICE,     /* mw_lua_resume only: it wants to go on, with 0 arguments */
 };
 
 /* Returns 0, -ENOMEM, or MW_LUA_MEMORY when the limit is too small for an empty state. */
@@ -48,8 +58,11 @@ void mw_lua_free(struct mw_lua *lua);
 int mw_lua_call(struct mw_lua *lua, lua_CFunction fn, void *arg, struct mw_error *err);
 
 /* Goes on with a coroutine (lua_newthread) on whose stack are the function, when it begins, and n
- * arguments. MW_LUA_YIELD or 0: *ret_n values are on its stack. Else it is dead. */
-int mw_lua_resume(struct mw_lua *lua, lua_State *co, int n, int *ret_n, struct mw_error *err);
+ * arguments. MW_LUA_YIELD or 0: *ret_n values are on its stack. MW_LUA_SLICE: leave its stack
+ * alone. Else it is dead. `left` belongs to the coroutine: mw_lua_full before the first resume. */
+int mw_lua_resume(struct mw_lua *lua, lua_State *co, int n, struct mw_lua_left *left, int *ret_n,
+                  struct mw_error *err);
+struct mw_lua_left mw_lua_full(const struct mw_lua *lua);
 
 /* Bytes in use. */
 size_t mw_lua_memory(const struct mw_lua *lua);

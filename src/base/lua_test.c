@@ -387,20 +387,95 @@ static void test_coroutine(void **state)
     for (int loop = 0; loop < 2; loop++) {
         MW_AUTOERROR err = MW_ERROR_INIT;
         lua_State *co = NULL;
+        struct mw_lua_left left = mw_lua_full(lua);
         int n = 0;
 
         assert_int_equal(mw_lua_call(lua, make_thread, &co, &err), 0);
-        assert_int_equal(mw_lua_resume(lua, co, 0, &n, &err), MW_LUA_YIELD);
+        assert_int_equal(mw_lua_resume(lua, co, 0, &left, &n, &err), MW_LUA_YIELD);
         assert_int_equal(n, 1);
         assert_string_equal(lua_tostring(co, -1), "one");
         lua_pop(co, n);
         lua_pushliteral(co, "x");
-        assert_int_equal(mw_lua_resume(lua, co, 1, &n, &err), MW_LUA_YIELD);
+        assert_int_equal(mw_lua_resume(lua, co, 1, &left, &n, &err), MW_LUA_YIELD);
         lua_pop(co, n);
         lua_pushstring(co, loop ? "loop" : "y");
-        assert_int_equal(mw_lua_resume(lua, co, 1, &n, &err), loop ? MW_LUA_LIMIT : 0);
+        assert_int_equal(mw_lua_resume(lua, co, 1, &left, &n, &err), loop ? MW_LUA_LIMIT : 0);
         if (!loop)
             assert_string_equal(lua_tostring(co, -1), "xy");
+    }
+    mw_lua_free(lua);
+}
+
+/* A coroutine of this script, whose globals are the library and wait(). */
+struct thread {
+    const char *script;
+    lua_State *co;
+};
+
+static int start_thread(lua_State *L)
+{
+    struct thread *t = lua_touserdata(L, 1);
+
+    t->co = lua_newthread(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, t);
+    mw_lua_push_env(L);
+    mw_lua_load(L, -1, "test", t->script, strlen(t->script));
+    lua_xmove(L, t->co, 1);
+    return 0;
+}
+
+/* Two coroutines take turns; the limits of each hold for all its slices together. */
+static void test_slices(void **state)
+{
+    static const struct mw_lua_limits limits = {
+        .memory = 1 << 20, .steps = INT64_C(4000000), .time_ms = 60000, .slice_ms = 1};
+    static const struct {
+        const char *script;
+        int end;
+        const char *text; /* what it returns, or a part of the sentence */
+        bool whole;       /* it cannot be left */
+    } rows[] = {
+        {"local n = 0 for i = 1, 1e6 do n = n + i end return n .. ''", 0, "500000500000", false},
+        {"while true do end", MW_LUA_LIMIT, "it ran for more than 4000000 instructions", false},
+        {"while true do pcall(function() while true do end end) end", MW_LUA_LIMIT,
+         "it ran for more than 4000000 instructions", false},
+        {"local ok, e = pcall(function() for i = 1, 1e6 do end error('x', 0) end) return e", 0, "x",
+         false},
+        {"local t = setmetatable({}, {__index = function() for i = 1, 1e6 do end return 'm' end}) "
+         "return t.x .. t.y",
+         0, "mm", false},
+        {"return (('x'):gsub('x', function() for i = 1, 1e6 do end return 'g' end))", 0, "g", true},
+        {"return (('x'):gsub('x', function() while true do end end))", MW_LUA_LIMIT,
+         "it ran for more than", true},
+    };
+    struct mw_lua *lua = NULL;
+
+    assert_int_equal(mw_lua_new(&limits, &lua, NULL), 0);
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        struct thread t[2] = {{.script = rows[i].script}, {.script = rows[i].script}};
+        struct mw_lua_left left[2] = {mw_lua_full(lua), mw_lua_full(lua)};
+        bool over[2] = {false, false};
+        int slices = 0, n;
+
+        assert_int_equal(mw_lua_call(lua, start_thread, &t[0], NULL), 0);
+        assert_int_equal(mw_lua_call(lua, start_thread, &t[1], NULL), 0);
+        for (int k = 0; !over[0] || !over[1]; k = !k) {
+            MW_AUTOERROR err = MW_ERROR_INIT;
+            int r = over[k] ? MW_LUA_SLICE : mw_lua_resume(lua, t[k].co, 0, &left[k], &n, &err);
+
+            if (r == MW_LUA_SLICE) {
+                slices++;
+                continue;
+            }
+            over[k] = true;
+            if (r != rows[i].end)
+                fail_msg("%s: %d %s", rows[i].script, r, r ? mw_error_text(&err) : "");
+            assert_non_null(
+                strstr(r ? mw_error_text(&err) : lua_tostring(t[k].co, -1), rows[i].text));
+        }
+        /* A million instructions take longer than one slice on any machine. */
+        if (!rows[i].whole)
+            assert_true(slices > 1);
     }
     mw_lua_free(lua);
 }
@@ -440,7 +515,8 @@ int main(void)
         cmocka_unit_test(test_library),     cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_endless),     cmocka_unit_test(test_time),
         cmocka_unit_test(test_same_as_lua), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_coroutine),   cmocka_unit_test(test_box),
+        cmocka_unit_test(test_coroutine),   cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_box),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
