@@ -145,6 +145,7 @@ struct gw_handler_config {
 
     char *script; /* absolute */
     unsigned memory_mb;
+    struct gw_strings http_hosts; /* "host" or "host:port" */
 };
 
 /* What the journal keeps; 0 = see the schema. */

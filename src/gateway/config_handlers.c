@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "gateway/config_internal.h"
+#include "io/url.h"
 
 #define PROGRAMS "command process acp"
 
@@ -139,6 +140,29 @@ static void check_types(struct gw_binder *b, const struct gw_slot *slots, const 
     }
 }
 
+/* "host" or "host:port", as in an address. */
+static void check_http_hosts(struct gw_binder *b, const struct gw_slot *slots,
+                             const struct gw_strings *hosts)
+{
+    const struct gw_slot *slot = gw_slot_of(&gw_handler_section, slots, "http_hosts");
+
+    for (size_t i = 0; i < hosts->n; i++) {
+        MW_AUTOFREE char *text = mw_asprintf("http://%s", hosts->items[i]);
+        struct mw_url url = {0};
+        int r = text ? mw_url_parse(text, 0, &url) : -ENOMEM;
+        bool good = !r && !strpbrk(hosts->items[i], "/?#@*") && (!url.port_given || url.port);
+
+        mw_url_deinit(&url);
+        if (r == -ENOMEM)
+            b->error = r;
+        else if (!good)
+            gw_problem_add(b, gw_item_mark(slot, i),
+                           "http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", "
+                           "not \"%s\"",
+                           hosts->items[i]);
+    }
+}
+
 static void check_handler(struct gw_binder *b, const struct gw_slot *slots, void *target)
 {
     struct gw_handler_config *h = target;
@@ -152,6 +176,7 @@ static void check_handler(struct gw_binder *b, const struct gw_slot *slots, void
     absolute_program(b, &h->command);
     if (!h->workdir)
         h->workdir = gw_absolute_path(b, ".");
+    check_http_hosts(b, slots, &h->http_hosts);
     for (size_t i = 0; i < h->env_inherit.n; i++) {
         const char *name = h->env_inherit.items[i];
 
@@ -227,9 +252,10 @@ static const struct gw_key handler_keys[] = {
            .doc = "Sent as a bearer token.", .example = "$LLM_API_KEY"),
     GW_KEY(gw_handler_config, headers, GW_KEY_ENV, .only = "chat http",
            .doc = "More headers to send.", .example = "{ X-Team: support }"),
-    GW_KEY(gw_handler_config, tls, GW_KEY_SECTION, .section = &gw_tls_section, .only = "chat http",
-           .doc = "TLS options, as for a bot.", .example = "{ ca_file: company-ca.pem }"),
-    GW_KEY(gw_handler_config, proxy, GW_KEY_TEXT, .only = "chat http", .doc = "HTTP proxy.",
+    GW_KEY(gw_handler_config, tls, GW_KEY_SECTION, .section = &gw_tls_section,
+           .only = "chat http lua", .doc = "TLS options, as for a bot.",
+           .example = "{ ca_file: company-ca.pem }"),
+    GW_KEY(gw_handler_config, proxy, GW_KEY_TEXT, .only = "chat http lua", .doc = "HTTP proxy.",
            .example = "http://proxy.example.com:3128"),
 
     GW_KEY(gw_handler_config, model, GW_KEY_TEXT, .only = "chat", .doc = "Name of the model.",
@@ -265,6 +291,12 @@ static const struct gw_key handler_keys[] = {
            .doc = "The script. It is read again when it changes.", .example = "./greeter.lua"),
     GW_KEY(gw_handler_config, memory_mb, GW_KEY_COUNT, .fallback = "32", .min = 1, .max = 4096,
            .only = "lua", .doc = "Memory limit of the script, in MiB.", .example = "64"),
+    GW_KEY(gw_handler_config, http_hosts, GW_KEY_WORDS, .fallback_doc = "none", .only = "lua",
+           .doc = "Hosts that the script may reach by `http`: a name or address, which stands for "
+                  "its ports 80 and 443, or with one port (`wiki:8080`, `\"[::1]:8080\"`). They "
+                  "are compared as they are written; there is no wildcard, and no redirect is "
+                  "followed.",
+           .example = "[api.example.com, \"127.0.0.1:9000\"]"),
 };
 
 const struct gw_section gw_handler_section = {

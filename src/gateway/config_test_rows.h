@@ -79,6 +79,13 @@ static const struct {
      "6:22: `command` is empty\n"
      "7:3: the handler \"x\" is given twice\n"
      "7:13: `type` cannot be \"luau\"; did you mean \"lua\"?\n"},
+    {BOT "handlers:\n  x: {type: lua, script: /dev/null, http_hosts: [a, \"a:80\", \"[::1]:9\", "
+         "http://a, a/b, \"*\", \"a:0\", u@a]}\n",
+     "6:72: http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", not \"http://a\"\n"
+     "6:82: http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", not \"a/b\"\n"
+     "6:88: http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", not \"*\"\n"
+     "6:93: http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", not \"a:0\"\n"
+     "6:99: http_hosts takes hosts, as \"example.com\" or \"example.com:8080\", not \"u@a\"\n"},
     {BOT "handlers:\n  x: {type: command, command: [a], env: [A=1], env_inherit: [A=1], "
          "concurrency: 0}\n",
      "6:36: `env` must be a mapping such as { DEPLOY_TARGET: staging, API_KEY: $API_KEY }, not a "

@@ -198,6 +198,11 @@ void gw_stop(struct gw *gw, int64_t drain_ms, void (*done)(void *userdata), void
     gw_reap_later(gw);
 }
 
+bool gw_is_stopping(const struct gw *gw)
+{
+    return gw->stopping;
+}
+
 /* ---- Life ---- */
 
 /* A config was put into force. Whoever did that expects a bot that waits, or that could not be

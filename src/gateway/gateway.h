@@ -61,6 +61,9 @@ const char *gw_bot_name(const struct gw_bot *bot);
 /* Its user on the server, without @; "" = not known yet. */
 const char *gw_bot_user_name(const struct gw_bot *bot);
 
+/* gw_stop was called: nothing new is taken. */
+bool gw_is_stopping(const struct gw *gw);
+
 /* New trees, NULL when memory ran out. */
 cJSON *gw_bots_json(struct gw *gw); /* array: name, endpoint, user, state, reason, channels, ... */
 cJSON *gw_status_json(
@@ -80,6 +83,9 @@ struct gw_send {
     const char *props;        /* JSON object; NULL = none */
     const char *key;          /* idempotence key; NULL = a new one */
     int64_t wait_ms;          /* how long to wait for delivery; 0 = 15 s */
+    /* It is on its way to the store, in front of whatever is committed from here on. Before cb,
+     * which also tells when nothing could be recorded. NULL = not wanted. */
+    void (*recorded)(void *userdata);
 };
 /* Commits to the outbox, waits for delivery. result:
  * {"post_id","channel_id","permalink","key","existed"?}. Long text becomes several posts
@@ -96,8 +102,9 @@ struct gw_act {
     const char *post;  /* id or permalink */
     const char *text;  /* GW_EDIT: the new text */
     const char *emoji; /* GW_REACT, GW_UNREACT: "name" or ":name:" */
-    const char *key;   /* as in struct gw_send, as is the next one */
+    const char *key;   /* as in struct gw_send, as are the next ones */
     int64_t wait_ms;
+    void (*recorded)(void *userdata);
 };
 /* By the outbox, as gw_send: durable, done once for each key. result: {"post_id","channel_id",
  * "permalink","key","existed"?}. */

@@ -34,6 +34,7 @@ struct gw_pending_send {
     int64_t wait_ms;
     struct mw_timer *timer;
     gw_cb cb;
+    void (*recorded)(void *userdata);
     void *userdata;
 
     char channel_id[64], root_id[64];
@@ -408,6 +409,8 @@ static void commit(struct gw_pending_send *p)
     p->stage = COMMITTING;
     p->bot->commits++;
     mw_tx_commit(tx, on_committed, p);
+    if (p->recorded)
+        p->recorded(p->userdata);
 }
 
 /* ---- Where to ---- */
@@ -565,6 +568,8 @@ static bool known_key(struct gw_pending_send *p)
     snprintf(p->post_id, sizeof(p->post_id), "%s", st.on_post);
     p->parts = st.parts;
     snprintf(p->channel_id, sizeof(p->channel_id), "%s", st.channel_id);
+    if (p->recorded)
+        p->recorded(p->userdata);
     wait_for_rows(p);
     return true;
 }
@@ -680,8 +685,10 @@ void gw_send(struct gw *gw, struct gw_bot *bot, const struct gw_send *req, gw_cb
     struct gw_pending_send *p = begin(gw, bot, req->wait_ms, cb, userdata);
     MW_AUTOERROR err = MW_ERROR_INIT;
 
-    if (p)
-        start(p, copy_request(p, req, &err), req->key != NULL, &err);
+    if (!p)
+        return;
+    p->recorded = req->recorded;
+    start(p, copy_request(p, req, &err), req->key != NULL, &err);
 }
 
 void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb cb, void *userdata)
@@ -693,6 +700,7 @@ void gw_act(struct gw *gw, struct gw_bot *bot, const struct gw_act *req, gw_cb c
 
     if (!p)
         return;
+    p->recorded = req->recorded;
     rc = gw_act_payload(bot, req, &p->effect, &p->payload, &err);
     if (!rc && ((!req->key && mw_id_new(id)) || mw_str_set(&p->root, req->post) ||
                 mw_str_set(&p->key, req->key ? req->key : id)))

@@ -13,10 +13,12 @@ struct fixture {
     struct gw_handler_instance *in;
     char path[64];
     int version;
+    int ended; /* turns */
 };
 
 struct turn {
     int done;
+    int *nth, place; /* how many ended, and which of them it was */
     enum gw_handler_end end;
     char answer[1024], error[1024];
 };
@@ -69,6 +71,7 @@ static void on_end(void *userdata, const struct gw_handler_answer *a)
     MW_AUTOFREE char *json = a->json ? mw_json_print(a->json) : NULL;
 
     t->done++;
+    t->place = ++*t->nth;
     t->end = a->end;
     snprintf(t->answer, sizeof(t->answer), "%s", json ? json : a->text);
     snprintf(t->error, sizeof(t->error), "%s",
@@ -77,36 +80,44 @@ static void on_end(void *userdata, const struct gw_handler_answer *a)
 
 static const struct gw_turn_ops ops = {.end = on_end};
 
-static struct turn give(struct fixture *f, const char *text, bool cancel)
+static struct gw_handler_run *begin(struct fixture *f, const char *text, struct turn *t)
 {
-    struct mw_event ev = {.id = 7,
-                          .bot = "b",
-                          .kind = MW_EVENT_POST,
-                          .object = "",
-                          .post_id = "p",
-                          .root_id = "",
-                          .channel_id = "c",
-                          .channel_name = "town-square",
-                          .channel_type = "O",
-                          .team_id = "",
-                          .team_name = "",
-                          .user_id = "u",
-                          .user_name = "ada",
-                          .text = text,
-                          .files = "",
-                          .detail = "",
-                          .raw = ""};
+    static struct mw_event ev = {.id = 7,
+                                 .bot = "b",
+                                 .kind = MW_EVENT_POST,
+                                 .object = "",
+                                 .post_id = "p",
+                                 .root_id = "",
+                                 .channel_id = "c",
+                                 .channel_name = "town-square",
+                                 .channel_type = "O",
+                                 .team_id = "",
+                                 .team_name = "",
+                                 .user_id = "u",
+                                 .user_name = "ada",
+                                 .files = "",
+                                 .detail = "",
+                                 .raw = ""};
     struct gw_turn turn = {.ev = &ev,
                            .text = text,
                            .conversation = "s/c/p",
                            .key = "p.1.0",
                            .root_id = "p",
                            .timeout_ms = 1000};
-    struct turn t = {0};
     struct gw_handler_run *run = NULL;
 
-    assert_int_equal(gw_lua_handler.start(f->in, &turn, &ops, &t, &run, NULL), 0);
-    assert_int_equal(t.done, 0);
+    ev.text = text;
+    *t = (struct turn){.nth = &f->ended};
+    assert_int_equal(gw_lua_handler.start(f->in, &turn, &ops, t, &run, NULL), 0);
+    assert_int_equal(t->done, 0);
+    return run;
+}
+
+static struct turn give(struct fixture *f, const char *text, bool cancel)
+{
+    struct turn t;
+    struct gw_handler_run *run = begin(f, text, &t);
+
     if (cancel)
         gw_lua_handler.cancel(run);
     uv_run(&f->loop, UV_RUN_DEFAULT);
@@ -139,6 +150,26 @@ static void test_answers(void **state)
         {"function on_event(e) while true do end end", GW_HANDLER_FAILED, "", "it ran for more"},
         {"function on_event(e) return ('x'):rep(1e8) end", GW_HANDLER_FAILED, "", "memory"},
         {"function on_event(e) return json.decode('{') end", GW_HANDLER_FAILED, "", ":1: "},
+        {"function on_event(e) return assert(http.get('http://127.0.0.1/')) end", GW_HANDLER_FAILED,
+         "", "127.0.0.1:80 is not among the hosts"},
+        {"function on_event(e) return assert(http.get('file:///etc/passwd')) end",
+         GW_HANDLER_FAILED, "", "not an http:// or https:// address"},
+        {"function on_event(e) http.post('http://x/', function() end) end", GW_HANDLER_FAILED, "",
+         "the body must be a text, or a table"},
+        {"function on_event(e) http.get('http://x/', {headers = {a = 'b\\r\\nc: d'}}) end",
+         GW_HANDLER_FAILED, "", "the header a has a line break or control character in it"},
+        {"function on_event(e) http.get('http://x/', {headers = {['a b'] = 'c'}}) end",
+         GW_HANDLER_FAILED, "", "the name of a header is not valid"},
+        {"function on_event(e) http.get('http://x/', {headers = {hOst = 'y'}}) end",
+         GW_HANDLER_FAILED, "", "the header Host cannot be set"},
+        {"function on_event(e) http.get('http://x/', {timeout = 0}) end", GW_HANDLER_FAILED, "",
+         "timeout must be a number of seconds"},
+        {"function on_event(e) http.request{url = 'http://x/', method = 'BREW'} end",
+         GW_HANDLER_FAILED, "", "http knows no method \"BREW\""},
+        {"function on_event(e) ('x'):gsub('x', function() http.get('http://x/') end) end",
+         GW_HANDLER_FAILED, "", "http cannot wait inside of a function"},
+        {"function on_event(e) for i = 1, 30 do http.get('http://x/') end end", GW_HANDLER_FAILED,
+         "", "a turn may make 20 requests at most"},
         {"function on_event(e) log('one', 2, nil) log() end", GW_HANDLER_EMPTY, "", ""},
         {"function on_event(e) for i = 1, 101 do log(i) end end", GW_HANDLER_FAILED, "",
          "a turn may log 100 lines at most"},
@@ -166,6 +197,10 @@ static void test_versions(void **state)
     MW_AUTOJSON *status = cJSON_CreateObject(), *later = cJSON_CreateObject();
     struct turn t;
 
+    write_script(f, "http.get('http://127.0.0.1/') function on_event(e) end");
+    t = give(f, "hi", false);
+    assert_non_null(strstr(t.error, "this can only be called while on_event runs"));
+
     write_script(f, "function on_event(e) retrun 1 end");
     t = give(f, "hi", false);
     assert_int_equal(t.end, GW_HANDLER_FAILED);
@@ -192,11 +227,47 @@ static void test_versions(void **state)
     assert_string_equal(give(f, "hi", false).answer, "three");
 }
 
+/* One turn waits in a loop for what the next one does: it is left now and then. */
+static void test_slices(void **state)
+{
+    struct fixture *f = *state;
+    struct turn first, second, third;
+    struct gw_handler_run *run;
+
+    write_script(f, "function on_event(e)\n"
+                    "  if e.prompt == 'tell' then told = true return 'told' end\n"
+                    "  while not told do end\n"
+                    "  return 'heard'\n"
+                    "end");
+    begin(f, "wait", &first);
+    begin(f, "tell", &second);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_string_equal(first.answer, "heard");
+    assert_string_equal(second.answer, "told");
+    assert_int_equal(second.place, 1);
+
+    /* Between its slices a turn can be stopped, and a new version takes nothing from it. */
+    write_script(f, "function on_event(e) while true do end end");
+    run = begin(f, "wait", &first);
+    begin(f, "wait", &second);
+    uv_run(&f->loop, UV_RUN_ONCE); /* both began */
+    write_script(f, "function on_event(e) return 'new' end");
+    gw_lua_handler.cancel(run);
+    uv_run(&f->loop, UV_RUN_ONCE);
+    assert_int_equal(first.end, GW_HANDLER_CANCELED);
+    begin(f, "wait", &third);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_string_equal(third.answer, "new");
+    assert_int_equal(second.end, GW_HANDLER_FAILED);
+    assert_non_null(strstr(second.error, "it ran for more than"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_slices, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

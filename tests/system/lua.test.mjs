@@ -1,10 +1,8 @@
 // Handlers of type lua: what a script answers and does, its new versions, its limits, and a daemon that dies.
 import assert from 'node:assert/strict';
-import { rename, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { startScript } from '../lib/lua.mjs';
 import { Server, World } from '../lib/server.mjs';
 
 const greeter = fileURLToPath(new URL('../../examples/greeter.lua', import.meta.url));
@@ -22,21 +20,7 @@ after(async () => {
   await server?.close();
 });
 
-// A daemon whose bot answers by this script; daemon.rewrite(text) puts a new version in its place.
-async function start(t, script, more = {}) {
-  const config = { bots: [botConfig(world, bot, { handler: 'rules' })], handlers: { rules: { type: 'lua', script: './rules.lua', ...more } } };
-  const daemon = await Daemon.prepare(config);
-  t.after(() => daemon.close());
-  daemon.rewrite = async (text) => {
-    await writeFile(path.join(daemon.folder, 'new'), text);
-    await rename(path.join(daemon.folder, 'new'), path.join(daemon.folder, 'rules.lua'));
-  };
-  if (script) await daemon.rewrite(script);
-  await daemon.start();
-  daemon.rules = async () => (await daemon.cli('status', '--json')).json.handlers.find((h) => h.name === 'rules');
-  return daemon;
-}
-
+const start = (t, script, more) => startScript(t, world, script, more);
 const says = (text) => `function on_event(event) return ${JSON.stringify(text)} end\n`;
 const posted = (test) => ann.events.items.filter((e) => e.event === 'posted' && e.data.post.user_id === bot.id && test(e.data.post));
 async function ask(text) {
