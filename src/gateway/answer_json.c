@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "gateway/answer.h"
+#include "gateway/cards.h"
 #include "gateway/files.h"
 
 static void words_free(char **words)
@@ -34,6 +35,7 @@ struct parsing {
     const struct gw_config *config;
     const char *folder;
     struct gw_answer *a;
+    cJSON *buttons; /* a card of them; NULL = none */
     struct mw_error *err;
 };
 
@@ -61,10 +63,14 @@ static int put_prop(struct parsing *p, const char *name, const cJSON *value)
 
 static int take_props(const cJSON *v, struct parsing *p)
 {
-    const cJSON *item;
+    const cJSON *item, *cards = cJSON_GetObjectItemCaseSensitive(v, "attachments");
+    int rc;
 
     if (!cJSON_IsObject(v))
         return wrong(p, v, "an object");
+    rc = cards && !cJSON_IsNull(cards) ? gw_cards_check(cards, p->err) : 0;
+    if (rc)
+        return rc;
     cJSON_ArrayForEach(item, v)
     {
         /* Where `attachments` is given too, that one counts. */
@@ -78,27 +84,30 @@ static int take_props(const cJSON *v, struct parsing *p)
 
 static int take_attachments(const cJSON *v, struct parsing *p)
 {
-    const cJSON *item;
+    int rc = gw_cards_check(v, p->err);
 
-    if (!cJSON_IsArray(v))
-        return wrong(p, v, "a list of cards");
-    cJSON_ArrayForEach(item, v)
-    {
-        if (!cJSON_IsObject(item))
-            return wrong(p, v, "a list of cards (objects)");
-        if (mw_json_arr(item, "actions"))
-            return mw_error_set(p->err, 1,
-                                "a card of the answer has `actions`: buttons need an address for "
-                                "the server to call, which this version does not offer");
-    }
-    return put_prop(p, "attachments", v);
+    return rc ? rc : put_prop(p, "attachments", v);
 }
 
+/* They become a card behind the others, when those are known. */
 static int take_buttons(const cJSON *v, struct parsing *p)
 {
-    return mw_error_set(p->err, 1,
-                        "the answer has `buttons`: they need an address for the server to call, "
-                        "which this version does not offer");
+    return cJSON_IsArray(v) && !cJSON_GetArraySize(v) ? 0 : gw_buttons_card(v, &p->buttons, p->err);
+}
+
+static int add_buttons(struct parsing *p)
+{
+    cJSON *cards = cJSON_GetObjectItemCaseSensitive(p->a->props, "attachments");
+
+    if (!p->buttons)
+        return 0;
+    if (!p->a->props && !(p->a->props = cJSON_CreateObject()))
+        return -ENOMEM;
+    if (!cards && !(cards = cJSON_AddArrayToObject(p->a->props, "attachments")))
+        return -ENOMEM;
+    if (cJSON_GetArraySize(cards) >= GW_CARDS_MAX)
+        return mw_error_set(p->err, 1, "the answer has too many cards for its `buttons`");
+    return mw_json_push(cards, take_ptr(p->buttons));
 }
 
 /* The file that an answer names, inside of the handler's folder. */
@@ -228,7 +237,7 @@ static int take_member(const cJSON *v, struct parsing *p)
                             mw_nearest_get(&nearest));
     return mw_error_set(p->err, 1,
                         "an answer has no `%s`; it may have text, attachments, props, files, "
-                        "reactions, ephemeral, thread and none",
+                        "buttons, reactions, ephemeral, thread and none",
                         v->string);
 }
 
@@ -251,6 +260,9 @@ int gw_answer_parse(const cJSON *json, const struct gw_config *config, const cha
         if (rc)
             break;
     }
+    if (!rc)
+        rc = add_buttons(&p);
+    cJSON_Delete(p.buttons);
     if (!rc && mw_json_bool(json, "none") && gw_answer_has_post(&a))
         rc = mw_error_set(err, 1, "the answer says `none`, but has something to post");
     if (!rc && a.ephemeral && a.files)

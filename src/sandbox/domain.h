@@ -66,6 +66,10 @@ int sb_make_post(struct sb_server *sv, const struct sb_new_post *in, struct sb_p
 int sb_system_post(struct sb_server *sv, struct sb_channel *c, struct sb_user *actor,
                    const char *type, cJSON *props, const char *fmt, ...) MW_PRINTF(6, 7);
 void sb_delete_post(struct sb_server *sv, struct sb_post *p, const struct sb_user *by);
+/* Where the buttons and menus of a post lead: out of the props, into the post. */
+int sb_take_actions(struct sb_post *p, cJSON *props);
+/* The `update` of an integration, with what it changes; answers nothing. */
+int sb_update_post(struct sb_req *q, struct sb_post *p, const cJSON *update);
 
 /* The channel is read up to its end. */
 void sb_mark_viewed(struct sb_server *sv, struct sb_channel *c, struct sb_user *u);

@@ -132,6 +132,7 @@ int sb_h_post_files(struct sb_req *q);
 int sb_h_reactions_get(struct sb_req *q);
 int sb_h_post_pin(struct sb_req *q);
 int sb_h_post_unpin(struct sb_req *q);
+int sb_h_post_action(struct sb_req *q);
 int sb_h_reaction_add(struct sb_req *q);
 int sb_h_file_upload(struct sb_req *q);
 int sb_h_file_get(struct sb_req *q);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "io/http.h"
 #include "sandbox/domain.h"
 #include "sandbox/seed.h"
 #include "sandbox/upload.h"
@@ -170,6 +171,7 @@ static int run(struct sb_server *sv, const struct sb_options *o)
     }
     if (r == 0 && sb_state_commit(&sv->state, &err) < 0)
         r = -EIO;
+    mw_http_free(take_ptr(sv->http)); /* its calls end before the requests that wait for them */
     mw_httpd_free(take_ptr(sv->httpd));
     sb_control_deinit(&sv->control);
     sb_hub_deinit(&sv->hub);

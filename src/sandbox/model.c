@@ -148,6 +148,7 @@ const struct sb_field sb_post_fields[] = {
     SB_FIELD_RAW(sb_post, props, 0, "{}"),
     SB_FIELD(sb_post, hashtags, SB_STR, 0),
     SB_FIELD_RAW(sb_post, file_ids, SB_KEEP, "[]"), /* on the wire: by hand */
+    SB_FIELD_RAW(sb_post, actions, SB_KEEP, "{}"),
     SB_FIELD(sb_post, pending_post_id, SB_STR, SB_WIRE),
     SB_FIELD(sb_post, delete_by, SB_CHARS, SB_KEEP),
     SB_FIELD_CONST("remote_id", SB_NEW, "\"\""),

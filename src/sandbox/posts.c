@@ -254,6 +254,8 @@ static int fill_props(struct sb_post *p, const struct sb_new_post *in, cJSON **r
         if (mw_json_add_str(props, "from_bot", "true") < 0)
             return -ENOMEM;
     }
+    if (sb_take_actions(p, props) < 0)
+        return -ENOMEM;
     if (props->child) {
         p->props = mw_json_print(props);
         if (!p->props)

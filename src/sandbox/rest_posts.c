@@ -318,7 +318,7 @@ static int set_props(struct sb_post *p, const cJSON *props)
     if (p->author->is_bot && !mw_json_str(copy, "from_bot") &&
         mw_json_add_str(copy, "from_bot", "true") < 0)
         return -ENOMEM;
-    return set_json(&p->props, copy);
+    return sb_take_actions(p, copy) < 0 ? -ENOMEM : set_json(&p->props, copy);
 }
 
 static int copy_text(char **slot, const char *text)
@@ -393,6 +393,23 @@ static int edit(struct sb_req *q, struct sb_post *p, const cJSON *body, bool who
     if (whole || cJSON_IsBool(mw_json_get(body, "is_pinned")))
         p->is_pinned = mw_json_bool(body, "is_pinned");
     return finish_edit(q, p);
+}
+
+int sb_update_post(struct sb_req *q, struct sb_post *p, const cJSON *update)
+{
+    const char *message = mw_json_str(update, "message");
+    const cJSON *props = mw_json_obj(update, "props");
+    int r = keep_history(q, p);
+
+    if (r == 0 && message)
+        r = set_message(q, p, message);
+    if (r == 0 && props)
+        r = set_props(p, props);
+    if (r < 0)
+        return r;
+    touch(q, p);
+    sb_event_post_edited(q->sv, p);
+    return 0;
 }
 
 int sb_h_post_patch(struct sb_req *q)

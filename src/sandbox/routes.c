@@ -146,6 +146,7 @@ const struct sb_route sb_routes[] = {
     {"GET", "/posts/{post_id}/files/info", sb_h_post_files, SB_ETAG},
     {"GET", "/posts/{post_id}/reactions", sb_h_reactions_get, 0},
     {"POST", "/posts/{post_id}/pin", sb_h_post_pin, 0},
+    {"POST", "/posts/{post_id}/actions/{action_id}", sb_h_post_action, 0},
     {"POST", "/posts/{post_id}/unpin", sb_h_post_unpin, 0},
     {"POST", "/posts/{post_id}/move", sb_h_no_license, 0},
     {"POST", "/reactions", sb_h_reaction_add, 0},

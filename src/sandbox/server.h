@@ -25,6 +25,7 @@ struct sb_server {
     struct sb_hub hub;
     struct sb_control control;
     struct mw_httpd *httpd;
+    struct mw_http *http;  /* to integrations; NULL until one is called */
     struct mw_map pending; /* pending_post_id -> struct sb_pending; owned */
     struct mw_map uploads; /* id -> struct sb_upload; owned */
     bool old;              /* 5.37 shapes */

@@ -98,6 +98,7 @@ struct sb_post {
     char original_id[MW_ID_SIZE]; /* not empty: what that post was before an edit */
     char *message, *type, *hashtags;
     char *props, *file_ids; /* JSON */
+    char *actions;          /* JSON: id of a button or menu -> its integration; NULL = none */
     char *pending_post_id;
     char delete_by[MW_ID_SIZE];
 
