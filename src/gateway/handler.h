@@ -144,5 +144,8 @@ struct gw_handler_type {
 int gw_state_get(struct gw *gw, const char *scope, const char *key, char **ret);
 /* Committed in the background, in order; NULL deletes. Returns 0 or -ENOMEM. */
 int gw_state_set(struct gw *gw, const char *scope, const char *key, const char *value);
+/* For a value that has an end: see mw_tx_set_until. */
+int gw_state_set_until(struct gw *gw, const char *scope, const char *key, const char *value,
+                       int64_t expires_at);
 
 #endif

@@ -68,6 +68,12 @@ static void on_committed(const struct mw_tx_result *res, void *userdata)
 
 int gw_state_set(struct gw *gw, const char *scope, const char *key, const char *value)
 {
+    return gw_state_set_until(gw, scope, key, value, 0);
+}
+
+int gw_state_set_until(struct gw *gw, const char *scope, const char *key, const char *value,
+                       int64_t expires_at)
+{
     struct mw_tx *tx = mw_tx_new(gw->store);
     struct commit *c = calloc(1, sizeof(*c));
     struct pending *p = NULL;
@@ -75,7 +81,8 @@ int gw_state_set(struct gw *gw, const char *scope, const char *key, const char *
 
     if (c)
         c->id = id_of(scope, key);
-    if (!tx || !c || !c->id || (value && !copy) || mw_tx_set(tx, scope, key, value))
+    if (!tx || !c || !c->id || (value && !copy) ||
+        mw_tx_set_until(tx, scope, key, value, expires_at))
         goto nomem;
     c->gw = gw;
     p = mw_map_get(&gw->state, c->id);

@@ -84,8 +84,9 @@ static const char *const sql[MW_ST_COUNT] = {
         " WHERE name = 'outbox'",
     [MW_ST_OUTBOX_DROP] = "UPDATE outbox SET state = 5, updated_at = ?2"
                           " WHERE id = ?1 AND state IN (1, 2, 4)",
-    [MW_ST_SET] = "INSERT INTO kv (scope, key, value) VALUES (?, ?, ?)"
-                  " ON CONFLICT DO UPDATE SET value = excluded.value",
+    [MW_ST_SET] = "INSERT INTO kv (expires_at, scope, key, value) VALUES (?, ?, ?, ?)"
+                  " ON CONFLICT DO UPDATE SET value = excluded.value,"
+                  " expires_at = excluded.expires_at",
     [MW_ST_UNSET] = "DELETE FROM kv WHERE scope = ? AND key = ?",
     [MW_ST_FILE_PUT] = "INSERT OR REPLACE INTO file (size, used_at, id, hash, name, type)"
                        " VALUES (?, ?, ?, ?, ?, ?)",

@@ -42,6 +42,8 @@ static const char *const sql[MW_CH_COUNT] = {
                         " WHERE state IN (2, 4) AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
     [MW_CH_OLD_OUTBOX] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox"
                          " WHERE state IN (3, 5) AND updated_at < ?1 ORDER BY updated_at LIMIT ?2)",
+    [MW_CH_EXPIRED] = "DELETE FROM kv WHERE (scope, key) IN (SELECT scope, key FROM kv"
+                      " WHERE expires_at != 0 AND expires_at < ?1 LIMIT ?2)",
 };
 
 int mw_chores_init(struct mw_chores *c, sqlite3 *db, const struct mw_retention *keep, bool full,
@@ -343,18 +345,21 @@ static int prune_some(struct mw_chores *c)
 
 static int prune_work(struct mw_chores *c)
 {
-    int64_t before = mw_clock_now() - c->keep.keep_done_ms, gone = 0;
-    int code = SQLITE_OK;
+    int64_t now = mw_clock_now(), before = now - c->keep.keep_done_ms, gone = 0;
+    int code = RUN(c, MW_CH_EXPIRED, NULL, now, STEP_ROWS);
 
-    if (c->keep.keep_done_ms >= 0) {
-        code = RUN(c, MW_CH_OLD_TASKS, NULL, before, STEP_ROWS);
+    if (code == SQLITE_OK)
         gone = sqlite3_changes(c->db);
+    if (code == SQLITE_OK && c->keep.keep_done_ms >= 0) {
+        code = RUN(c, MW_CH_OLD_TASKS, NULL, before, STEP_ROWS);
+        if (code == SQLITE_OK)
+            gone += sqlite3_changes(c->db);
         if (code == SQLITE_OK)
             code = RUN(c, MW_CH_OLD_OUTBOX, NULL, before, STEP_ROWS);
         if (code == SQLITE_OK)
             gone += sqlite3_changes(c->db);
-        c->report.pruned_work += gone;
     }
+    c->report.pruned_work += gone;
     if (code == SQLITE_OK && gone < STEP_ROWS)
         c->round = MW_ROUND_NONE;
     return code;

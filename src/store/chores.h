@@ -35,6 +35,7 @@ enum mw_chore_statement {
     MW_CH_NEXT,
     MW_CH_OLD_TASKS,
     MW_CH_OLD_OUTBOX,
+    MW_CH_EXPIRED,
     MW_CH_COUNT,
 };
 
@@ -50,7 +51,7 @@ struct mw_retention {
 struct mw_chores_report {
     int64_t indexed_id;    /* the journal is indexed up to here */
     int64_t pruned_events; /* since the start, as is the next one */
-    int64_t pruned_work;
+    int64_t pruned_work;   /* state that expired, too */
     bool held; /* the last round kept events that were due, for a consumer that has not read them */
     char trouble[160]; /* why the last step failed, "" = it did not */
 };

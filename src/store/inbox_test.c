@@ -282,7 +282,13 @@ static void an_old_journal_gets_it_all(void **state)
         "thread;"
         "DROP INDEX event_inbox; DROP INDEX task_done; DROP INDEX outbox_sent;"
         "ALTER TABLE bot DROP COLUMN kept; ALTER TABLE position DROP COLUMN first_at;"
+        "DROP INDEX kv_expires; ALTER TABLE kv DROP COLUMN expires_at;"
+        "INSERT INTO kv (scope, key, value) VALUES ('follow:b', 'r1', '1'), ('acp:h', 'c', 's'),"
+        " ('follow:b', 'r2', '9999999999999'), ('pair:b', 'state', '{}');"
         "UPDATE event SET flags = flags & ~256; PRAGMA user_version = 1";
+    static const char *const state_left[][2] = {
+        {"acp:h", "c"}, {"follow:b", "r2"}, {"pair:b", "state"}};
+    struct mw_store_stats stats;
     const struct mw_search search = {.query = "hello"};
     struct mw_search_result result;
     struct fixture *f = *state;
@@ -300,6 +306,16 @@ static void an_old_journal_gets_it_all(void **state)
     sqlite3_close(db);
     test_open(f);
     test_indexed(f);
+    do {
+        test_turn(f);
+        mw_store_get_stats(f->store, &stats);
+    } while (stats.pruned_work < 1);
+    for (size_t i = 0; i < MW_ARRAY_LEN(state_left); i++) {
+        MW_AUTOFREE char *value = NULL;
+
+        assert_int_equal(mw_store_get(f->store, state_left[i][0], state_left[i][1], &value), 0);
+    }
+    assert_int_equal(stats.pruned_work, 1); /* a thread that was followed long ago */
     /* Which reply came first is not asked of old rows. */
     assert_string_equal(inbox(f, &(struct mw_inbox_filter){.bot = "b1"}), "dm after before");
     assert_int_equal(mw_store_search(f->store, &search, count_hit, &n, &result, NULL), 0);

@@ -153,6 +153,16 @@ static const struct migration migrations[] = {
      " id TEXT NOT NULL PRIMARY KEY, hash TEXT NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,"
      " size INTEGER NOT NULL, used_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
      "CREATE INDEX file_hash ON file (hash, used_at, size);"},
+
+    /* Until now nothing of this went away: threads that a bot follows have their end as the value,
+     * sessions of agents get a month from now. */
+    {5, "state with an end",
+     "ALTER TABLE kv ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0;"
+     "CREATE INDEX kv_expires ON kv (expires_at) WHERE expires_at != 0;"
+     "UPDATE kv SET expires_at = CAST(value AS INTEGER) + 30 * 86400000 WHERE scope LIKE "
+     "'follow:%';"
+     "UPDATE kv SET expires_at = 1000 * (CAST(strftime('%s', 'now') AS INTEGER) + 30 * 86400)"
+     " WHERE scope LIKE 'acp:%';"},
 };
 
 static int apply(sqlite3 *db, const struct migration *m, struct mw_error *err)

@@ -232,14 +232,64 @@ static void finished_work_goes(void **state)
     assert_int_equal(mw_store_outbox_key(f->store, "b1", "k", NULL, NULL), 1);
 }
 
+static char *state_keys(struct fixture *f)
+{
+    static const char *const keys[] = {"never", "over", "anew", "unset", "later"};
+    MW_AUTOBUF b = {0};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(keys); i++) {
+        MW_AUTOFREE char *value = NULL;
+
+        if (mw_store_get(f->store, "s", keys[i], &value) == 0)
+            mw_buf_printf(&b, "%s=%s ", keys[i], value);
+    }
+    return mw_buf_take(&b);
+}
+
+static void state_expires(void **state)
+{
+    struct fixture *f = *state;
+    struct mw_tx *tx = test_tx(f);
+    MW_AUTOFREE char *keys = NULL;
+    struct mw_store_stats stats;
+
+    /* The last that was set counts. */
+    assert_int_equal(mw_tx_set(tx, "s", "never", "1") | mw_tx_set_until(tx, "s", "over", "2", 1) |
+                         mw_tx_set_until(tx, "s", "anew", "3", 1) |
+                         mw_tx_set_until(tx, "s", "anew", "4", mw_clock_now() + DAY) |
+                         mw_tx_set_until(tx, "s", "unset", "5", 1) |
+                         mw_tx_set(tx, "s", "unset", "6") |
+                         mw_tx_set_until(tx, "s", "later", "7", mw_clock_now() + DAY),
+                     0);
+    assert_int_equal(test_commit(f, tx), 0);
+    f->params.prune_interval_ms = 5;
+    f->params.keep_done_ms = -1; /* does not matter for it */
+    test_reopen(f);
+    do {
+        test_turn(f);
+        mw_store_get_stats(f->store, &stats);
+    } while (stats.pruned_work < 1);
+    for (int i = 0; i < 10; i++)
+        test_turn(f);
+    mw_store_get_stats(f->store, &stats);
+    assert_int_equal(stats.pruned_work, 1);
+    keys = state_keys(f);
+    assert_string_equal(keys, "never=1 anew=4 unset=6 later=7 ");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(off_by_default),         TEST(by_age),
-        TEST(by_count_of_each_bot),   TEST(keeps_the_last_hour),
-        TEST(keeps_what_is_needed),   TEST(what_went_does_not_come_back),
-        TEST(search_forgets_with_it), TEST(finished_work_goes),
+        TEST(off_by_default),
+        TEST(by_age),
+        TEST(state_expires),
+        TEST(by_count_of_each_bot),
+        TEST(keeps_the_last_hour),
+        TEST(keeps_what_is_needed),
+        TEST(what_went_does_not_come_back),
+        TEST(search_forgets_with_it),
+        TEST(finished_work_goes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

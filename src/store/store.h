@@ -80,7 +80,7 @@ struct mw_store_stats {
     /* Background work; 0 until it has begun. */
     int64_t indexed_id;    /* search knows the events up to here by its index; the rest it reads */
     int64_t pruned_events; /* since the start */
-    int64_t pruned_work;   /* tasks and outbox rows, since the start */
+    int64_t pruned_work;   /* tasks, outbox rows and state that expired, since the start */
     bool prune_held;       /* events that should go stay for a consumer that has not read them */
     const char *background_trouble; /* why it does not get on, NULL = it does; as `reason` */
 };
@@ -292,5 +292,9 @@ int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_st
 int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **ret);
 int mw_tx_set(struct mw_tx *tx, const char *scope, const char *key,
               const char *value); /* NULL deletes */
+/* The same for a value that has an end: some time after expires_at (wall clock ms; 0 = never) it is
+ * deleted in the background, and can be read until then. The last that was set counts. */
+int mw_tx_set_until(struct mw_tx *tx, const char *scope, const char *key, const char *value,
+                    int64_t expires_at);
 
 #endif

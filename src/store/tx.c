@@ -268,9 +268,16 @@ int mw_tx_outbox_update(struct mw_tx *tx, int64_t id, enum mw_outbox_state state
 
 int mw_tx_set(struct mw_tx *tx, const char *scope, const char *key, const char *value)
 {
+    return mw_tx_set_until(tx, scope, key, value, 0);
+}
+
+int mw_tx_set_until(struct mw_tx *tx, const char *scope, const char *key, const char *value,
+                    int64_t expires_at)
+{
+    const int64_t ints[] = {expires_at};
     const char *texts[] = {scope, key, value};
 
-    return put(tx, MW_OP_SET, 0, NULL, MW_ARRAY_LEN(texts), texts);
+    return PUT(tx, MW_OP_SET, ints, texts);
 }
 
 int mw_tx_file_put(struct mw_tx *tx, const struct mw_file *f)
