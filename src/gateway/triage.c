@@ -9,7 +9,9 @@
 #include "gateway/dispatch_internal.h"
 #include "gateway/pair.h"
 
-#define FOLLOW_MS ((int64_t)7 * 24 * 3600 * 1000)
+#define DAY_MS    ((int64_t)24 * 3600 * 1000)
+#define FOLLOW_MS (7 * DAY_MS)
+#define LATE_MS   (30 * DAY_MS) /* what was said while it was followed may be seen later */
 #define MINUTE_MS 60000
 
 #define TOO_FAST_TEXT                                                                              \
@@ -40,13 +42,15 @@ static int find_followed(struct gw_bot *bot, const struct mw_event *ev, bool *re
 static int follow(struct gw_bot *bot, const struct gw_policy *p, const struct mw_event *ev)
 {
     MW_AUTOFREE char *scope = NULL, *until = NULL;
+    int64_t end = ev->at + FOLLOW_MS;
     const char *root = ev->root_id[0] ? ev->root_id : gw_answer_root(p, ev);
 
     if (!p->follow_threads || !root[0] || ev->flags & MW_EVENT_DIRECT)
         return 0;
     scope = follow_scope(bot);
-    until = mw_asprintf("%lld", (long long)ev->at + FOLLOW_MS);
-    return scope && until ? gw_state_set(bot->gw, scope, root, until) : -ENOMEM;
+    until = mw_asprintf("%lld", (long long)end);
+    return scope && until ? gw_state_set_until(bot->gw, scope, root, until, end + LATE_MS)
+                          : -ENOMEM;
 }
 
 /* ---- Words to the person ---- */

@@ -305,6 +305,7 @@ static void prompt(struct gw_handler_run *run)
     run->prompted = true;
     s->prompting = true;
     s->prompt_run = run;
+    acp_session_used(in, s);
     if (acp_agent_call(in->agent, "session/prompt", acp_prompt_params(s->id, content), on_prompted,
                        s)) {
         s->prompting = false;

@@ -25,6 +25,7 @@ struct acp_session {
     bool prompting;
     struct gw_handler_run *prompt_run;
     int64_t used; /* monotonic: last prompt */
+    int64_t kept; /* wall clock: when its id was stored last; 0 = not by this process */
 };
 
 /* A permission that the agent waits for. */
@@ -78,6 +79,8 @@ struct acp_session *acp_session_get(struct gw_handler_instance *in, const char *
 struct acp_session *acp_session_by_id(struct gw_handler_instance *in, const char *id);
 /* Begins to open it; the run of the session goes on or fails. */
 void acp_session_open(struct gw_handler_instance *in, struct acp_session *s);
+/* A prompt of it begins: its id is kept for another while. */
+void acp_session_used(struct gw_handler_instance *in, struct acp_session *s);
 /* The agent does not have it any more; the next one is a new one. */
 void acp_session_lose(struct gw_handler_instance *in, struct acp_session *s, const char *why);
 /* The agent has ended. */

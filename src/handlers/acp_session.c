@@ -3,7 +3,11 @@
 #include "base/str.h"
 #include "handlers/acp_internal.h"
 
-#define MAX_SESSIONS 200 /* open at a time; the agent holds each in memory */
+#define MAX_SESSIONS 200 /* at a time; the agent holds each in memory */
+
+/* An id is stored for so long after the last prompt, and stored anew at the first one of a day. */
+#define DAY_MS  ((int64_t)24 * 3600 * 1000)
+#define KEEP_MS (30 * DAY_MS)
 
 static void session_free(struct gw_handler_instance *in, struct acp_session *s)
 {
@@ -51,6 +55,25 @@ struct acp_session *acp_session_get(struct gw_handler_instance *in, const char *
     s->next = in->sessions;
     in->sessions = s;
     return s;
+}
+
+static int keep(struct gw_handler_instance *in, struct acp_session *s)
+{
+    int64_t now = mw_clock_now();
+    int rc = gw_state_set_until(in->host.gw, in->scope, s->conversation, s->id, now + KEEP_MS);
+
+    if (!rc)
+        s->kept = now;
+    return rc;
+}
+
+void acp_session_used(struct gw_handler_instance *in, struct acp_session *s)
+{
+    int64_t age = mw_clock_now() - s->kept;
+
+    /* Without memory for it: with the next prompt. */
+    if (age < 0 || age >= DAY_MS)
+        (void)!keep(in, s);
 }
 
 struct acp_session *acp_session_by_id(struct gw_handler_instance *in, const char *id)
@@ -122,8 +145,7 @@ static void on_made(void *owner, void *subject, const struct acp_msg *m)
         on_error(in, s, m);
         return;
     }
-    if (!id || !id[0] || mw_str_set(&s->id, id) ||
-        gw_state_set(in->host.gw, in->scope, s->conversation, id)) {
+    if (!id || !id[0] || mw_str_set(&s->id, id) || keep(in, s)) {
         not_opened(in, s, id ? "out of memory" : "the agent made a session without an id");
         return;
     }
@@ -193,14 +215,13 @@ void acp_session_reset(struct gw_handler_instance *in, const char *conversation)
 void acp_sessions_trim(struct gw_handler_instance *in)
 {
     struct acp_session *oldest = NULL;
-    size_t open = 0;
+    size_t n = 0;
 
-    for (struct acp_session *s = in->sessions; s; s = s->next) {
-        open += s->state == ACP_OPEN;
+    for (struct acp_session *s = in->sessions; s; s = s->next, n++) {
         if (!s->run && !s->prompting && (!oldest || s->used < oldest->used))
             oldest = s;
     }
-    if (open <= MAX_SESSIONS || !oldest)
+    if (n <= MAX_SESSIONS || !oldest)
         return;
     dismiss(in, oldest, false);
     session_free(in, oldest); /* its id is in the store */

@@ -5,8 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { within } from '../lib/client.mjs';
+import { eventually } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
+import { run } from '../lib/program.mjs';
 import { Server, World, sandboxOnly } from '../lib/server.mjs';
 
 const agentPath = fileURLToPath(new URL('../lib/agent.mjs', import.meta.url));
@@ -39,12 +40,11 @@ async function start(t, options = {}, more = {}) {
   const notes = async () => (await readFile(path.join(folder, 'notes'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
   // What the agent wrote down, once it did so `n` times.
   const noted = async (test, n = 1) => {
-    let found = [], over = false;
-    const look = async () => {
-      while ((found = (await notes()).filter(test)).length < n && !over) await new Promise((resolve) => setTimeout(resolve, 20));
+    return eventually(async () => {
+      const found = (await notes()).filter(test);
+      assert.ok(found.length >= n, `the agent has not noted ${test}`);
       return found;
-    };
-    return within(look(), `the agent to note ${test}`).finally(() => { over = true; });
+    });
   };
   return { daemon, folder, notes, noted, touch: (name) => writeFile(path.join(folder, name), '') };
 }
@@ -278,6 +278,28 @@ describe('ends of the agent', () => {
 });
 
 describe('restarts of the daemon', () => {
+  test('a session that was not used for 30 days is forgotten', async (t) => {
+    const { daemon, notes } = await start(t);
+    const old = await answered('words old', 'old');
+    const young = await answered('words young', 'young');
+    await daemon.stop();
+    const script = `import sqlite3,sys
+c=sqlite3.connect(sys.argv[1])
+q="SELECT count(*) FROM kv WHERE scope='acp:agent' AND abs(expires_at/86400000.0 - strftime('%s','now')/86400.0 - 30) < 0.1"
+print(c.execute(q).fetchone()[0])
+c.execute("UPDATE kv SET expires_at = 1 WHERE key LIKE ?", ('%'+sys.argv[2],))
+c.commit()`;
+    const { stdout } = await run('python3', ['-c', script, path.join(daemon.folder, 'state.db'), old.id]);
+    assert.equal(stdout, '2\n');
+    await daemon.start();
+    const status = async () => (await daemon.cli('status', '--json')).json;
+    await eventually(async () => assert.equal((await status()).store.pruned_work, 1));
+    await answered('remember', 'I heard: remember', { root_id: old.id });
+    await answered('remember', 'I heard: words young, remember', { root_id: young.id });
+    assert.equal((await notes()).filter((n) => n.startsWith('new ')).length, 3);
+    assert.equal((await notes()).filter((n) => n.startsWith('load ')).length, 1);
+  });
+
   for (const way of ['load', 'resume']) {
     test(`sessions go on: ${way}`, async (t) => {
       const { daemon, notes } = await start(t, { load: way });
@@ -391,7 +413,7 @@ describe('agents that do not heed a cancel', () => {
     await stop(first);
     await daemon.logged('the answer was stopped by a person');
     await ask('remember', { root_id: first.id });
-    await says(first, 'I heard: words one, remember', 60_000);
+    await says(first, 'I heard: words one, remember');
     assert.equal((await notes()).filter((n) => n.startsWith('start ')).length, 2);
     assert.equal((await notes()).filter((n) => n.startsWith('load ')).length, 1);
     assert.deepEqual(answers(first), ['one', 'Stopped.', 'I heard: words one, remember']);
@@ -406,7 +428,7 @@ describe('agents that do not heed a cancel', () => {
     await stop(post);
     await daemon.logged('the answer was stopped by a person');
     await ask('remember', { root_id: post.id });
-    await says(post, 'I heard: remember', 60_000);
+    await says(post, 'I heard: remember');
     await daemon.logged('an agent\'s session could not be continued, so a new one begins',
       (e) => e.reason === 'the agent did not heed session/cancel');
     await touch('bat');
