@@ -348,7 +348,7 @@ describe('limits and permissions', () => {
     });
   }
   test('a turn that takes too long is cancelled, and the session goes on', async (t) => {
-    const { daemon, noted } = await start(t, {}, { timeout: '5s' });
+    const { daemon, noted } = await start(t, {}, { timeout: '10s' });
     await answered('words up', 'up'); // the agent runs
     const { post } = await ask('wait for-ever');
     await noted((n) => n === 'waits for-ever');
@@ -452,7 +452,7 @@ describe('agents that do not heed a cancel', () => {
   });
 
   test('an answer just behind the time-out counts, once', async (t) => {
-    const { noted } = await start(t, {}, { timeout: '5s' });
+    const { noted } = await start(t, {}, { timeout: '10s' });
     await answered('words up', 'up'); // the agent runs
     const { post } = await ask('stubborn');
     await noted((n) => n === 'stubborn');

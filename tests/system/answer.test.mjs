@@ -143,7 +143,7 @@ describe('the handler', () => {
   });
 
   test('a failure, a time-out and an empty answer are counted, and the next event is served', async (t) => {
-    const daemon = await daemonFor(t, [botConfig(world, bot, { handler: 'moody' })], handler('moody', { timeout: '1s' }), {
+    const daemon = await daemonFor(t, [botConfig(world, bot, { handler: 'moody' })], handler('moody', { timeout: '3s' }), {
       scripts: {
         moody: 'case "$MATTERWIRE_TEXT" in fail) echo oops >&2; exit 3;; hang) sleep 600;; empty) ;; *) echo fine;; esac',
       },

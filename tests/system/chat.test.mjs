@@ -186,7 +186,7 @@ describe('replies', () => {
 
   test('a model that takes too long; the next turn is answered', async (t) => {
     const model = await Model.open(t, (r) => (r.n === 1 ? new Promise(() => {}) : says('back')));
-    const daemon = await daemonFor(t, model, { timeout: '300ms' });
+    const daemon = await daemonFor(t, model, { timeout: '3s' });
     await ann.post(world.channel, 'think hard');
     await daemon.logged('the handler took too long');
     assert.equal((await ann.hearsAnswer(bot, await ann.post(world.channel, 'again'))).message, 'back');

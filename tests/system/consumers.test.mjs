@@ -1,6 +1,7 @@
 // The durable positions that named streams leave, and streams that lose their bot.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { eventually } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Server, World } from '../lib/server.mjs';
 
@@ -40,8 +41,11 @@ test('a named consumer is listed, kept while it is read, and deleted', async (t)
   assert.match(busy.stderr, /"log" is being read: end that stream first/);
 
   await stream.stop('SIGINT');
-  const left = (await daemon.cli('consumers')).json.find((c) => c.name === 'log');
-  assert.equal(left.connected, false);
+  const left = await eventually(async () => {
+    const log = (await daemon.cli('consumers')).json.find((c) => c.name === 'log');
+    assert.equal(log.connected, false);
+    return log;
+  });
   assert.ok(left.position > 0 && left.updated_at > 0 && left.lag >= 0);
   const near = await daemon.cli('consumer', 'delete', 'lok');
   assert.equal(near.code, 1);
@@ -65,6 +69,9 @@ test("a bot's own position goes only when the bot is gone; a stream of that bot 
   const kept = daemon.spawn('stream', '--bot', 'helper', '--since', '0');
   await stream.line((l) => l.includes(post.id));
   await kept.line((l) => l.includes(post.id));
+  const position = async () => (await daemon.cli('consumers')).json.find((c) => c.name === 'of-other').position;
+  // What it has printed it acknowledges next.
+  await eventually(async () => assert.equal(await position(), JSON.parse(stream.stdout.items.at(-1)).id));
   await daemon.configure({ bots: [botConfig(world)] });
   assert.equal((await daemon.cli('reload')).code, 0);
   await stream.ended;
@@ -74,9 +81,8 @@ test("a bot's own position goes only when the bot is gone; a stream of that bot 
   const later = await ann.post(world.channel, 'heard by one');
   await kept.line((l) => l.includes(later.id));
   await kept.stop('SIGINT');
-  const consumer = (await daemon.cli('consumers')).json.find((c) => c.name === 'of-other');
   const seen = JSON.parse(stream.text.stdout.trim().split('\n').at(-1));
-  assert.equal(consumer.position, seen.id);
+  assert.equal(await position(), seen.id);
 
   const deleted = await daemon.cli('consumer', 'delete', 'route:other');
   assert.equal(deleted.code, 0, deleted.stderr);

@@ -35,7 +35,7 @@ async function demo(t, args, { env = {} } = {}) {
   // The demo ends its reader by a signal to the whole group, and that may come while the sanitizers look for leaks at its exit,
   // in a child of their own: then neither ever ends. Other tests look for leaks.
   const ours = { MATTERWIRE_BUILD: build, TMPDIR: folder, ASAN_OPTIONS: 'detect_leaks=0' };
-  const ended = await run(path.join(root, 'script/demo'), args, { env: { ...env, ...ours }, ms: 100_000 });
+  const ended = await run(path.join(root, 'script/demo'), args, { env: { ...env, ...ours } });
   assert.deepEqual(await readdir(folder), [], 'files are left');
   // What was killed last may take a moment to go.
   const gone = async () => {

@@ -387,7 +387,7 @@ describe('the WebSocket', sandboxOnly, () => {
       await server.control('/upgrades', { action: 'refuse', status: 503, count: 1 });
       await server.control('/sockets', { action: 'drop', user: bot.username });
       // By the third time the backoff may be at its longest, twice.
-      await daemon.program.stderr.count(again + 1, (l) => l.includes('"online"'), 'the bot to be back', 90_000);
+      await daemon.program.stderr.count(again + 1, (l) => l.includes('"online"'), 'the bot to be back');
     }
     const report = await examine(t, {}, { daemon });
     assertReport(report, 'daemon', 'good', /has run/);

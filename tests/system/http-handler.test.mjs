@@ -132,7 +132,7 @@ describe('what comes back', () => {
 
   test('a server that does not answer in time; the next message gets its answer', async (t) => {
     const web = await Web.open(t, (request, res) => { if (request.n > 1) says('now')(request, res); });
-    const daemon = await daemonFor(t, web, { timeout: '300ms' });
+    const daemon = await daemonFor(t, web, { timeout: '3s' });
     await ann.post(world.channel, 'slow');
     await daemon.logged('the handler took too long');
     assert.equal((await ann.hearsAnswer(bot, await ann.post(world.channel, 'fast'))).message, 'now');

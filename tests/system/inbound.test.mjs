@@ -186,7 +186,10 @@ describe('the folder', () => {
     const [id] = (await postWith(world.channel, 'once', [['once.txt', 'once']])).file_ids;
     const count = async () => (await server.control('/state')).routes['GET /api/v4/files/{file_id}'] ?? 0;
     const before = await count();
-    const got = await Promise.all(Array.from({ length: 5 }, () => rpc.call('fetch', { file: id })));
+    rpc.socket.cork(); // the daemon gets all five before it does any of them
+    const all = Array.from({ length: 5 }, () => rpc.call('fetch', { file: id }));
+    rpc.socket.uncork();
+    const got = await Promise.all(all);
     assert.deepEqual(new Set(got.map((g) => g.path)), new Set([place(daemon, 'once')]));
     assert.equal((await count()) - before, 1);
     assert.equal((await status(daemon)).joined, 4);

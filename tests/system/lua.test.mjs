@@ -211,7 +211,7 @@ function on_event(event)
   if event.prompt ~= "work" then return "marker" end
   reply("step")
   log("at work")
-  for i = 1, 5e6 do end
+  for i = 1, 1e6 do end
   return "done"
 end`);
   const post = await ann.post(world.channel, 'work');

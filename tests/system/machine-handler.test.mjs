@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { answeredOnce } from '../lib/answers.mjs';
+import { eventually } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { appears, cpuShare, openFiles } from '../lib/machine.mjs';
 import { Server, World } from '../lib/server.mjs';
@@ -45,16 +46,16 @@ const pidOf = async (daemon, file) => Number(await readFile(path.join(daemon.fol
 
 // What fails, how the log tells it, and what `status` counts.
 const failures = {
-  'hangs: it is stopped at its time limit': ['sleep 1000', { timeout: '1s' }, 'the handler took too long', /not done after 1 s/, 'timeout'],
+  'hangs: it is stopped at its time limit': ['sleep 1000', { timeout: '3s' }, 'the handler took too long', /not done after 3 s/, 'timeout'],
   'hangs and ignores SIGTERM: it is killed': [
-    `trap '' TERM; while :; do sleep 0.1; done`, { timeout: '1s' }, 'the handler took too long', /not done after 1 s/, 'timeout'],
+    `trap '' TERM; while :; do sleep 0.1; done`, { timeout: '3s' }, 'the handler took too long', /not done after 3 s/, 'timeout'],
   'floods its output': ['exec yes', {}, 'the handler failed', /more than \d+ bytes of output/, 'failed'],
   'floods standard error and fails: the last lines tell': [
     'yes x | head -c 3000000 >&2; echo the reason >&2; exit 3', {}, 'the handler failed', /exit status 3: .*the reason/, 'failed'],
   'runs out of memory': [
     // The limit is for what it starts, as a careful script has it.
     `ulimit -v 200000; exec python3 -c 'x = bytearray(1 << 30)'`, {}, 'the handler failed', /MemoryError/, 'failed'],
-  'closes its output early and hangs': ['exec >&- 2>&-; sleep 1000', { timeout: '1s' }, 'the handler took too long', /not done after/, 'timeout'],
+  'closes its output early and hangs': ['exec >&- 2>&-; sleep 1000', { timeout: '3s' }, 'the handler took too long', /not done after/, 'timeout'],
   'is killed by somebody': ['kill -KILL $$', {}, 'the handler failed', /signal 9/, 'failed'],
 };
 for (const [name, [what, more, message, reason, count]] of Object.entries(failures)) {
@@ -64,7 +65,8 @@ for (const [name, [what, more, message, reason, count]] of Object.entries(failur
     await next(`meanwhile: ${name}`); // others are not held up
     const entry = await daemon.logged(message);
     assert.match(entry.reason, reason);
-    assert.ok(await gone(await pidOf(daemon, 'pid')), 'its process is gone');
+    const pid = await pidOf(daemon, 'pid');
+    await eventually(async () => assert.ok(await gone(pid), 'its process is gone'));
     await next(`afterwards: ${name}`);
     const state = await handler(daemon);
     assert.match(state.last_error, reason);
@@ -80,9 +82,10 @@ test('a handler that leaves a child behind, which holds its output open: the ans
   const post = await ann.post(world.channel, 'bad');
   const answer = await ann.hearsAnswer(bot, post);
   assert.equal(answer.message, 're: bad');
-  assert.ok(await gone(await pidOf(daemon, 'child')));
+  const child = await pidOf(daemon, 'child');
+  await eventually(async () => assert.ok(await gone(child), 'the child is gone')); // it was killed, and dies when it is its turn
   await next('after the child');
-  assert.ok((await openFiles(daemon.program.child.pid)) <= files + 2, 'no pipe stays open');
+  await eventually(async () => assert.ok((await openFiles(daemon.program.child.pid)) <= files + 2, 'no pipe stays open'));
 });
 
 test('a handler that forks away into a session of its own: the answer comes, nobody waits for the rest', async (t) => {

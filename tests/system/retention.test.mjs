@@ -46,7 +46,7 @@ async function until(check, what) {
   const asked = (async () => {
     while (!over && !(await check()));
   })();
-  await within(asked, what, 60_000).finally(() => {
+  await within(asked, what).finally(() => {
     over = true;
   });
 }

@@ -182,7 +182,7 @@ describe('who is answered', () => {
 
 describe('conversations', () => {
   test('quick messages are answered together', async (t) => {
-    await daemonFor(t, [botConfig(world, bot, { handler: 'talk', channels: [], debounce: '1s' })]);
+    await daemonFor(t, [botConfig(world, bot, { handler: 'talk', channels: [], debounce: '3s' })]);
     const direct = await ann.rest.createDirectChannel([ann.user.id, bot.id]);
     await ann.post(direct, 'one');
     await ann.post(direct, 'two');

@@ -12,7 +12,7 @@ const library = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
 const options = {
   skip: process.env.TSAN_OPTIONS ? 'ThreadSanitizer does not see the locks behind libfaketime'
     : !existsSync(library) && 'needs the package libfaketime',
-  timeout: 120_000,
+  timeout: 400_000,
 };
 const hour = 3_600_000;
 
@@ -69,7 +69,7 @@ async function setClock(daemon, clock, at) {
   return schedules(daemon);
 }
 
-const hears = (text) => ann.hears((p) => p.user_id === bot.id && p.message === text, `'${text}'`, 60_000);
+const hears = (text) => ann.hears((p) => p.user_id === bot.id && p.message === text, `'${text}'`);
 
 // What the bot has posted with this text, once everything before has been dealt with.
 async function posted(text) {

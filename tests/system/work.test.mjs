@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Server, World, sandboxOnly } from '../lib/server.mjs';
 
@@ -39,19 +40,21 @@ const list = async (daemon, ...args) => {
 
 describe('a poisoned event', () => {
   test('is tried as often as configured, set aside, listed, retried and dropped', async (t) => {
-    const daemon = await start(t, { attempts: 2 });
+    const daemon = await start(t, { attempts: 4 });
     const poison = await ann.post(world.channel, 'poison 1');
     const next = await ann.post(world.channel, 'bread 1', { root_id: poison.id });
     await daemon.logged('the handler failed', (e) => e.attempt === 1);
-    const waiting = await list(daemon, 'events');
-    assert.equal(waiting[0].text, 'poison 1');
-    assert.equal(waiting[0].state, 'waiting');
+    // Between two attempts, of which the pauses get longer.
+    await eventually(async () => {
+      const [waiting] = await list(daemon, 'events');
+      assert.deepEqual([waiting?.text, waiting?.state], ['poison 1', 'waiting']);
+    });
     // What follows in the thread waits for it.
     assert.equal((await ann.hears((p) => p.message === 'ate bread 1')).root_id, next.root_id);
 
     const [dead, ...others] = await list(daemon, 'events', '--dead');
     assert.deepEqual(others, []);
-    assert.equal(dead.attempts, 2);
+    assert.equal(dead.attempts, 4);
     assert.equal(dead.state, 'failed');
     assert.deepEqual([dead.bot, dead.handler, dead.user_name, dead.channel_id], ['helper', 'moody', ann.user.username, world.channel.id]);
     assert.match(dead.error, /cannot digest it/);
@@ -85,11 +88,11 @@ describe('a poisoned event', () => {
   });
 
   test('keeps its place in the queue of attempts over a kill -9', async (t) => {
-    const daemon = await start(t, { attempts: 3 });
+    const daemon = await start(t, { attempts: 6 });
     await ann.post(world.channel, 'poison 2');
     await daemon.logged('the handler failed', (e) => e.attempt === 1);
     // The failure is committed when the next list tells of it.
-    while ((await list(daemon, 'events'))[0].next_at === undefined);
+    await eventually(async () => assert.ok((await list(daemon, 'events'))[0].next_at));
     await daemon.program.stop('SIGKILL');
     await writeFile(path.join(daemon.folder, 'mended'), '');
     await daemon.start();
@@ -156,7 +159,10 @@ describe('the outbox', () => {
       daemon.cli('send', '--channel', world.channel.id, '--text', `text of ${key}`, '--key', key, '--wait', '60s'));
     await server.control(`/wait?rule=${rule.id}&hits=1`);
     let rows;
-    do rows = await list(daemon, 'outbox'); while (rows.length < 3);
+    await eventually(async () => {
+      rows = await list(daemon, 'outbox');
+      assert.equal(rows.length, 3);
+    });
     const behind = rows[2].key;
     assert.equal((await list(daemon, 'outbox', 'drop', behind)).items[0].message, 'is dropped, it was not sent');
     const dropped = await sent[Number(behind[1]) - 1];
@@ -165,7 +171,7 @@ describe('the outbox', () => {
     await server.control('/rules/clear', {});
     assert.equal((await list(daemon, 'outbox', 'retry', rows[0].key)).items[0].changed, false);
     for (const row of rows.slice(0, 2)) assert.equal((await sent[Number(row.key[1]) - 1]).code, 0);
-    assert.deepEqual(await list(daemon, 'outbox'), []);
+    await eventually(async () => assert.deepEqual(await list(daemon, 'outbox'), []));
     await ann.hearsAnswer(bot, await ann.post(world.channel, 'marker'));
     assert.ok(!ann.events.items.some((e) => e.data?.post?.message === `text of ${behind}`));
   });

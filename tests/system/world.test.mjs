@@ -41,7 +41,7 @@ const status = async (daemon) => (await daemon.cli('status', '--json')).json;
 async function journal(t, daemon, channel, last, ...kinds) {
   const stream = daemon.spawn('stream', '--since', '0', ...kinds.flatMap((k) => ['--kind', k]));
   t.after(() => stream.stop('SIGINT'));
-  await stream.line((l) => l.includes(last), `the event of ${last}`, 120_000);
+  await stream.line((l) => l.includes(last), `the event of ${last}`);
   return stream.stdout.items.map((l) => JSON.parse(l)).filter((e) => e.channel_id === channel.id && e.user_id !== server.admin.user.id);
 }
 
@@ -97,7 +97,7 @@ describe('posts', () => {
     await server.control('/flood', { channel_id: channel.id, user_id: ann.user.id, count: 2500 });
     const last = await ann.post(channel, 'behind the flood');
     await daemon.start({ online: false });
-    const answer = await ann.hears((p) => p.root_id === asked.id && p.user_id === bot.id, 'the answer', 120_000);
+    const answer = await ann.hears((p) => p.root_id === asked.id && p.user_id === bot.id, 'the answer');
     assert.match(answer.message, /in the flood/);
     const events = (await journal(t, daemon, channel, last.id, 'post')).filter((e) => e.user_id !== bot.id);
     assert.equal(events.length, 5002);
@@ -185,11 +185,11 @@ describe('channels', () => {
     await daemon.state('helper', 'waiting');
     const direct = await bob.rest.createDirectChannel([bob.user.id, bot.id]);
     const posts = await say(bob, direct, 2, 'opened while away');
-    await answeredOnce(bob, bot, posts, 60_000);
+    await answeredOnce(bob, bot, posts);
     assert.equal((await status(daemon)).bots[0].tasks.failed, 0);
   });
 
-  test('2,000 of them: a catch-up asks those with news first, and each of the others once', { ...sandboxOnly, timeout: 180_000 }, async (t) => {
+  test('2,000 of them: a catch-up asks those with news first, and each of the others once', { ...sandboxOnly, timeout: 400_000 }, async (t) => {
     const own = await World.open(server, { people: ['ada'], bots: ['wide'] });
     t.after(() => own.close());
     const { ada, wide } = own;
@@ -215,7 +215,7 @@ describe('channels', () => {
     const before = await calls();
     await daemon.start();
     for (const post of posts) {
-      await ada.hears((p) => p.user_id === wide.id && p.message === `re: ${post.message}`, post.message, 60_000);
+      await ada.hears((p) => p.user_id === wide.id && p.message === `re: ${post.message}`, post.message);
     }
     const members = await eventually(async () => {
       const [{ session }] = (await status(daemon)).bots;
