@@ -386,6 +386,11 @@ static bool choose(const struct gw_ask *a, const char *said, bool is_emoji, size
     return false;
 }
 
+static int is_question(const struct gw_ask *a, const char *post_id)
+{
+    return a->post_id ? mw_streq(a->post_id, post_id) : gw_wrote(a->t->d->bot, post_id, a->key);
+}
+
 /* Is the post said where the turn's questions stand? */
 static bool same_place(const struct gw_turn_run *t, const struct mw_event *ev)
 {
@@ -394,8 +399,8 @@ static bool same_place(const struct gw_turn_run *t, const struct mw_event *ev)
     return ev->flags & MW_EVENT_DIRECT || mw_streq(ev->root_id, t->root_id);
 }
 
-bool gw_ask_find(struct gw_dispatch *d, const struct mw_event *ev, const char *said,
-                 struct gw_turn_run **ret, struct gw_ask_choice *ret_choice)
+int gw_ask_find(struct gw_dispatch *d, const struct mw_event *ev, const char *said,
+                struct gw_turn_run **ret, struct gw_ask_choice *ret_choice)
 {
     bool reaction = ev->kind == MW_EVENT_REACTION_ADDED;
     MW_AUTOFREE char *word = NULL;
@@ -403,23 +408,31 @@ bool gw_ask_find(struct gw_dispatch *d, const struct mw_event *ev, const char *s
     void *value;
 
     if (ev->flags & MW_EVENT_OWN || (!reaction && ev->kind != MW_EVENT_POST))
-        return false;
+        return 0;
     said += strspn(said, " \t\r\n");
     n = strlen(said);
     while (n && isspace((unsigned char)said[n - 1]))
         n--;
-    word = n <= 64 ? strndup(said, n) : NULL;
-    while (word && mw_map_next(&d->conversations, &it, NULL, &value)) {
+    if (n > 64)
+        return 0;
+    word = strndup(said, n);
+    if (!word)
+        return -ENOMEM;
+    while (mw_map_next(&d->conversations, &it, NULL, &value)) {
         struct gw_turn_run *t = ((struct gw_conversation *)value)->turn;
 
         for (struct gw_ask *a = t && !t->ended ? t->asks : NULL; a; a = a->next) {
-            if (a->decided || !(reaction ? mw_streq(a->post_id, ev->post_id) : same_place(t, ev)) ||
-                !choose(a, word, reaction, &ret_choice->option))
+            int here;
+
+            if (a->decided || !choose(a, word, reaction, &ret_choice->option))
+                continue;
+            here = reaction ? is_question(a, ev->post_id) : same_place(t, ev);
+            if (!here)
                 continue;
             ret_choice->ask = a;
             *ret = t;
-            return true;
+            return here;
         }
     }
-    return false;
+    return 0;
 }

@@ -274,25 +274,33 @@ int gw_control_run(struct gw_conversation *c, struct gw_task *t)
     return 0;
 }
 
-bool gw_control_reaction(struct gw_dispatch *d, const struct mw_event *ev, struct gw_turn_run **ret)
+static int is_its_post(const struct gw_turn_run *t, const char *post_id)
+{
+    const struct gw_preview *p = &t->preview;
+
+    if (mw_streq(t->ev->post_id, post_id) || (p->post_id && mw_streq(p->post_id, post_id)))
+        return 1;
+    return p->begun && !p->post_id ? gw_wrote(t->d->bot, post_id, p->key) : 0;
+}
+
+int gw_control_reaction(struct gw_dispatch *d, const struct mw_event *ev, struct gw_turn_run **ret)
 {
     size_t at = 0;
     void *value;
     bool stop = false;
 
     if (ev->kind != MW_EVENT_REACTION_ADDED || ev->flags & MW_EVENT_OWN)
-        return false;
+        return 0;
     for (size_t i = 0; i < MW_ARRAY_LEN(stop_emoji); i++)
         stop |= mw_streq(ev->text, stop_emoji[i]);
     while (stop && mw_map_next(&d->conversations, &at, NULL, &value)) {
         struct gw_turn_run *t = ((struct gw_conversation *)value)->turn;
+        int its = t && !t->ended && t->ev ? is_its_post(t, ev->post_id) : 0;
 
-        if (t && !t->ended && t->ev &&
-            (mw_streq(t->ev->post_id, ev->post_id) ||
-             (t->preview.post_id && mw_streq(t->preview.post_id, ev->post_id)))) {
+        if (its) {
             *ret = t;
-            return true;
+            return its;
         }
     }
-    return false;
+    return 0;
 }

@@ -74,6 +74,9 @@ void gw_dispatch_commit(struct gw_dispatch *d, struct mw_tx *tx);
 /* What is known of an event besides itself; it points into the event and the bot. Returns 0, or
  * -ENOMEM when the store could not be asked. */
 int gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret);
+/* Is this the post that a row of ours with this key became? Its echo tells, and that may come
+ * before the answer to our call. Returns 1, 0, or -ENOMEM when the store could not be asked. */
+int gw_wrote(struct gw_bot *bot, const char *post_id, const char *key);
 struct gw_triage {
     struct mw_tx *tx;            /* of the batch */
     unsigned rows;               /* that were added, or changed */
@@ -202,14 +205,14 @@ int gw_asks_add_end(struct gw_turn_run *t, struct mw_tx *tx);
 void gw_asks_cancel(struct gw_turn_run *t);
 void gw_asks_free(struct gw_turn_run *t);
 void gw_asks_delivered(struct gw_turn_run *t, const struct gw_delivery *d);
-/* Is the event (a reaction, a reply) about an open question of the conversation's turn? Its option,
- * else NULL. */
+/* Is the event (a reaction, a reply) about an open question of a turn? Returns 1 with the turn and
+ * the option, 0, or -ENOMEM. */
 struct gw_ask_choice {
     struct gw_ask *ask;
     size_t option;
 };
-bool gw_ask_find(struct gw_dispatch *d, const struct mw_event *ev, const char *said,
-                 struct gw_turn_run **ret, struct gw_ask_choice *ret_choice);
+int gw_ask_find(struct gw_dispatch *d, const struct mw_event *ev, const char *said,
+                struct gw_turn_run **ret, struct gw_ask_choice *ret_choice);
 void gw_ask_decide(struct gw_turn_run *t, const struct gw_ask_choice *choice,
                    const char *user_name);
 
@@ -221,8 +224,7 @@ enum gw_control gw_control_word(const struct gw_bot_config *c, const char *said)
 /* Does a task of GW_CONTROL_HANDLER: at once, whatever its conversation is doing. Returns 0 or
  * -ENOMEM; the task is taken over. */
 int gw_control_run(struct gw_conversation *c, struct gw_task *t);
-/* A reaction that stops the turn on whose post it is. */
-bool gw_control_reaction(struct gw_dispatch *d, const struct mw_event *ev,
-                         struct gw_turn_run **ret);
+/* A reaction that stops the turn on whose post it is. Returns 1, 0 or -ENOMEM. */
+int gw_control_reaction(struct gw_dispatch *d, const struct mw_event *ev, struct gw_turn_run **ret);
 
 #endif

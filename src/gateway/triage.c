@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "gateway/dispatch_internal.h"
+#include "gateway/effect.h"
 #include "gateway/pair.h"
 
 #define DAY_MS    ((int64_t)24 * 3600 * 1000)
@@ -173,14 +174,18 @@ static int steer(struct gw_dispatch *d, struct gw_triage *t, const struct gw_fac
 {
     struct gw_turn_run *turn = NULL;
     struct gw_ask_choice choice = {0};
-    bool asked = gw_ask_find(d, ev, facts->said, &turn, &choice);
     struct gw_facts about;
     const struct gw_route *r;
+    int asked, found;
 
     /* It did so already, and was not stored. */
     *ret_done = ev->id == d->steered;
-    if (*ret_done || (!asked && !gw_control_reaction(d, ev, &turn)))
+    if (*ret_done)
         return 0;
+    asked = gw_ask_find(d, ev, facts->said, &turn, &choice);
+    found = asked ? asked : gw_control_reaction(d, ev, &turn);
+    if (found <= 0)
+        return found;
     if (gw_facts_of(d->bot, turn->ev, &about))
         return -ENOMEM;
     r = gw_route_of(&d->bot->routes, &about, turn->ev);
@@ -273,6 +278,30 @@ static int find_replies_to_bot(struct gw_bot *bot, const struct mw_event *ev, bo
         .bot = bot->name, .post_id = ev->root_id, .kinds = 1u << MW_EVENT_POST, .limit = 1};
 
     return ev->root_id[0] ? MW_MIN(mw_store_events(bot->gw->store, &f, is_own, ret, NULL), 0) : 0;
+}
+
+struct echo {
+    const char *user_id, *key;
+    int ours; /* 1, 0 or -ENOMEM */
+};
+
+static bool is_echo(const struct mw_event *ev, void *userdata)
+{
+    struct echo *e = userdata;
+    MW_AUTOJSON *post = NULL;
+    int rc = mw_json_parse(ev->raw, strlen(ev->raw), &post, NULL);
+
+    e->ours = rc == -ENOMEM ? rc : !rc && gw_effect_is_post(post, e->user_id, e->key);
+    return false;
+}
+
+int gw_wrote(struct gw_bot *bot, const char *post_id, const char *key)
+{
+    const struct mw_event_filter f = {
+        .bot = bot->name, .post_id = post_id, .kinds = 1u << MW_EVENT_POST, .limit = 1};
+    struct echo e = {.user_id = bot->client ? mm_client_user_id(bot->client) : "", .key = key};
+
+    return mw_store_events(bot->gw->store, &f, is_echo, &e, NULL) < 0 ? -ENOMEM : e.ours;
 }
 
 int gw_facts_of(struct gw_bot *bot, const struct mw_event *ev, struct gw_facts *ret)

@@ -377,6 +377,16 @@ describe('limits and permissions', () => {
     await edited(again, /Reject\*\* by @/);
   });
 
+  test('approval: ask, decided before the server has told the bot of its own post', sandboxOnly, async (t) => {
+    await start(t, {}, { approval: 'ask' });
+    await server.control('/rules', { method: 'POST', path: '/api/v4/posts', skip: 1, action: 'store_fail', status: 503, retry_after: 3 });
+    const { post } = await ask('permission');
+    const asked = await question(post);
+    await ann.rest.addReaction(ann.user.id, asked.id, 'white_check_mark');
+    await says(post, 'outcome: selected yes');
+    await edited(asked, /Allow\*\* by @/);
+  });
+
   test('approval: ask, and nobody decides: rejected', async (t) => {
     await start(t, {}, { approval: 'ask', approval_timeout: '1s' });
     const { post } = await ask('permission');
