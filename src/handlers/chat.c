@@ -22,6 +22,7 @@
 #define MAX_BODY        (16 * 1024 * 1024) /* of a streamed answer, with all that is around the text */
 #define MAX_ROUNDS      8                  /* of tool calls in a turn */
 #define BYTES_PER_TOKEN 4
+#define LATEST          100 /* posts of the journal, to find the newest by time */
 
 struct gw_handler_instance {
     const struct gw_handler_host *host;
@@ -518,22 +519,25 @@ static void cancel(struct gw_handler_run *run)
     mw_timer_start(run->timer, 0);
 }
 
-/* What was posted up to now is not shown to the model any more. */
+/* What was posted up to now is not shown to the model any more. By the server's clock, as the times
+ * of the posts; the last row may be an older post that was caught up. */
 static bool take_time(const struct mw_event *ev, void *userdata)
 {
-    *(int64_t *)userdata = ev->at + 1; /* by the server's clock, as those of the posts */
-    return false;
+    int64_t *newest = userdata;
+
+    *newest = MW_MAX(*newest, ev->at + 1);
+    return true;
 }
 
 static void reset(struct gw_handler_instance *in, const char *conversation)
 {
     const struct mw_event_filter f = {
-        .kinds = 1u << MW_EVENT_POST, .newest_first = true, .limit = 1};
-    int64_t at = mw_clock_now();
+        .kinds = 1u << MW_EVENT_POST, .newest_first = true, .limit = LATEST};
+    int64_t at = 0;
     char text[32];
 
     (void)!mw_store_events(gw_store(in->host->gw), &f, take_time, &at, NULL);
-    snprintf(text, sizeof(text), "%lld", (long long)at);
+    snprintf(text, sizeof(text), "%lld", (long long)(at ? at : mw_clock_now()));
     (void)!gw_state_set(in->host->gw, in->scope, conversation, text);
 }
 

@@ -127,6 +127,10 @@ static int add_before(const struct gw_chat_prompt *p, cJSON *messages)
     for (event = event ? event->next : first; event && !rc; event = event->next) {
         if (!belongs(p, event))
             continue;
+        /* Behind a reset comes our word about it, and perhaps a late answer to what is forgotten.
+         */
+        if (p->since && mw_json_bool(event, "own") && cJSON_GetArraySize(messages) == 1)
+            continue;
         if (mw_json_bool(event, "own"))
             rc = say(messages, "assistant", NULL, text_of(event));
         else

@@ -150,6 +150,11 @@ static void what_was_said(void **state)
     f->p.since = 2;
     expect(f, "[" POST("p1", 1, "bob", "one") "," POST("p2", 2, "ada", "two") "]",
            "user: ada: two\n\nada: and now?");
+    /* Of the bot's own what follows directly is about the past. */
+    expect(f,
+           "[" OWN("p1", 1, "one") "," OWN("p2", 2, "starts anew") "," POST(
+               "p3", 3, "bob", "three") "," OWN("p4", 4, "four") "]",
+           "user: bob: three / assistant: four / user: ada: and now?");
 }
 
 static void bounded_to_whole_posts(void **state)
