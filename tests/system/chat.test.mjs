@@ -24,10 +24,11 @@ after(async () => {
   await server?.close();
 });
 
-async function daemonFor(t, model, more = {}, options) {
+async function daemonFor(t, model, more = {}, { daemon: settings, ...options } = {}) {
   const daemon = await Daemon.start({
     bots: [botConfig(world, bot, { handler: 'brain', channels: [] })],
     handlers: { brain: { type: 'chat', url: model.url, model: 'tiny', ...more } },
+    daemon: settings,
   }, options);
   t.after(() => daemon.close());
   return daemon;
@@ -96,6 +97,58 @@ describe('a request', () => {
     await ann.post(world.channel, 'short of memory', { root_id: root.id });
     await ann.hears((p) => p.root_id === root.id && p.message === 'answer 7');
     assert.deepEqual(model.requests.items[6].body.messages.slice(1).map((m) => m.role), ['user']);
+  });
+
+  test('reset: what was said before is not sent any more, over a restart too', async (t) => {
+    const model = await Model.open(t, (r) => says(`answer ${r.n}`));
+    const daemon = await daemonFor(t, model);
+    const name = ann.user.username;
+    const ask = async (text, n, root) => {
+      const post = await ann.post(world.channel, text, root && { root_id: root.id });
+      await ann.hears((p) => p.root_id === (root ?? post).id && p.message === `answer ${n}`);
+      return post;
+    };
+    const asked = (n) => model.requests.items[n - 1].body.messages.slice(1).map((m) => m.content);
+    const root = await ask('my cat is called Tom', 1);
+    const other = await ask('my dog is called Rex', 2);
+    await ann.post(world.channel, `@${bot.username} reset`, { root_id: root.id });
+    await ann.hears((p) => p.root_id === root.id && p.message === 'This conversation starts anew.');
+    await ask('who is it?', 3, root);
+    assert.deepEqual(asked(3), [`${name}: who is it?`]);
+    await daemon.restart();
+    await ask('and now?', 4, root);
+    assert.deepEqual(asked(4), [`${name}: who is it?`, 'answer 3', `${name}: and now?`]);
+    // It was about one conversation.
+    await ask('and the dog?', 5, other);
+    assert.deepEqual(asked(5), [`${name}: my dog is called Rex`, 'answer 2', `${name}: and the dog?`]);
+
+    const direct = await ann.rest.createDirectChannel([ann.user.id, bot.id]);
+    const tell = async (text, answer) => {
+      const post = await ann.post(direct, text);
+      await ann.hears((p) => p.channel_id === direct.id && p.message === answer && p.create_at >= post.create_at);
+    };
+    await tell('psst', 'answer 6');
+    await tell('reset', 'This conversation starts anew.');
+    await tell('what did I say?', 'answer 7');
+    assert.deepEqual(asked(7), [`${name}: what did I say?`]);
+  });
+
+  test('images and texts that are attached, and a sentence about the rest', async (t) => {
+    const model = await Model.open(t, (r) => says(`answer ${r.n}`));
+    await daemonFor(t, model, {}, { daemon: { files: { download: 'all' } } });
+    const png = Buffer.from(
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+    const file_ids = [];
+    for (const [name, content] of [['dot.png', png], ['note.txt', 'a note'], ['blob.bin', Buffer.from([0, 1])]]) {
+      file_ids.push(await ann.upload(world.channel, name, content));
+    }
+    await ann.hearsAnswer(bot, await ann.post(world.channel, 'look', { file_ids }));
+    const [words, image, ...rest] = lastOf(model.requests.items[0]);
+    assert.equal(rest.length, 0);
+    assert.deepEqual(image, { type: 'image_url', image_url: { url: `data:image/png;base64,${png.toString('base64')}` } });
+    assert.equal(words.type, 'text');
+    assert.ok(words.text.startsWith(`${ann.user.username}: look\n\n[file note.txt]\na note\n[end of file note.txt]\n\n[file blob.bin, `), words.text);
+    assert.match(words.text, /, 2 bytes: its content is not shown here\]$/);
   });
 
   test('history from the journal when the server cannot be asked: the last edit, nothing deleted', sandboxOnly, async (t) => {
