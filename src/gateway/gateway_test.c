@@ -509,6 +509,44 @@ static void notes_the_connection(void **state)
     assert_string_equal(detail, "{\"state\":\"online\"}");
 }
 
+static void keeps_within_a_quota(void **state)
+{
+    static const struct gw_state_quota quota = {.keys = 3, .bytes = 20}, less = {1, 5};
+    static const struct {
+        const char *key, *value;
+        int outcome;
+    } rows[] = {
+        {"a", "1234", 0},        {"b", "1234", 0},
+        {"c", "1234", 0},        {"d", "", 1},
+        {"a", "12345678901", 2}, {"a", "123456789", 0},
+        {"a", "1", 0},           {"a", NULL, 0},
+        {"a", NULL, 0},          {"d", "1", 0},
+        {"e", "1", 1},           {"b", NULL, 0},
+        {"e", "1", 0},           {"c", "123456789012345", 0},
+        {"e", "12", 2},          {"e", "2", 0},
+    };
+    struct fixture *f = *state;
+    MW_AUTOFREE char *value = NULL;
+
+    gateway_start(f);
+    for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
+        if (gw_state_set_within(f->gw, "s", rows[i].key, rows[i].value, &quota) != rows[i].outcome)
+            fail_msg("row %zu", i);
+    }
+    assert_int_equal(gw_state_get(f->gw, "s", "e", &value), 0);
+    assert_string_equal(value, "2");
+    assert_int_equal(gw_state_get(f->gw, "s", "b", &value), 1);
+    /* What is there counts after a restart; it may become less, also over the quota. */
+    gateway_stop(f, 0);
+    gateway_start(f);
+    assert_int_equal(gw_state_set_within(f->gw, "s", "f", "", &quota), 1);
+    assert_int_equal(gw_state_set_within(f->gw, "s", "c", "1234567890123456", &quota), 2);
+    assert_int_equal(gw_state_set_within(f->gw, "s", "f", "", &less), 1);
+    assert_int_equal(gw_state_set_within(f->gw, "s", "c", "1234567890", &less), 0);
+    assert_int_equal(gw_state_set_within(f->gw, "s", "c", "12345678901", &less), 2);
+    assert_int_equal(gw_state_set_within(f->gw, "t", "f", "1234", &less), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -520,6 +558,7 @@ int main(void)
         TEST(tells_why_it_does_not_send),
         TEST(answers_every_send_when_it_stops),
         TEST(finds_bots),
+        TEST(keeps_within_a_quota),
         TEST(reads_and_acknowledges),
         TEST(reloads),
         TEST(notes_the_connection),

@@ -148,4 +148,14 @@ int gw_state_set(struct gw *gw, const char *scope, const char *key, const char *
 int gw_state_set_until(struct gw *gw, const char *scope, const char *key, const char *value,
                        int64_t expires_at);
 
+/* For a scope that is never set without its quota: where the keys are not the daemon's own choice.
+ * Less than there was is always taken. */
+struct gw_state_quota {
+    int64_t keys, bytes; /* of keys and values together */
+};
+/* As gw_state_set; 1: it would be too many keys, 2: too many bytes; another negative errno: what is
+ * kept cannot be read. */
+int gw_state_set_within(struct gw *gw, const char *scope, const char *key, const char *value,
+                        const struct gw_state_quota *quota);
+
 #endif

@@ -109,8 +109,8 @@ struct gw {
     size_t n_gone;
     struct mw_map budgets;  /* endpoint -> struct mm_budget; they stay until the gateway ends */
     struct mw_map handlers; /* name -> struct gw_handler */
-    struct mw_map state;    /* see state.c */
-    unsigned running;       /* turns, of all bots */
+    struct mw_map state, state_usage; /* see state.c */
+    unsigned running;                 /* turns, of all bots */
     /* Conversations that wait for a free place, in order. */
     struct gw_conversation *wait_head, *wait_tail;
 

@@ -9,6 +9,11 @@ struct pending {
     unsigned commits;
 };
 
+/* Of a scope with a quota, with what is on its way. */
+struct usage {
+    int64_t keys, bytes;
+};
+
 struct commit {
     struct gw *gw;
     char *id;
@@ -26,11 +31,13 @@ static void pending_free(void *value)
 void gw_state_init(struct gw *gw)
 {
     mw_map_init(&gw->state, pending_free);
+    mw_map_init(&gw->state_usage, free);
 }
 
 void gw_state_deinit(struct gw *gw)
 {
     mw_map_deinit(&gw->state);
+    mw_map_deinit(&gw->state_usage);
 }
 
 static char *id_of(const char *scope, const char *key)
@@ -105,4 +112,53 @@ nomem:
     free(c);
     free(copy);
     return -ENOMEM;
+}
+
+/* Counted once in the life of the daemon, before anything of the scope is set. NULL: *ret_error. */
+static struct usage *usage_of(struct gw *gw, const char *scope, int *ret_error)
+{
+    struct usage *u = mw_map_get(&gw->state_usage, scope);
+    int r;
+
+    if (u)
+        return u;
+    u = calloc(1, sizeof(*u));
+    r = u ? mw_store_usage(gw->store, scope, &u->keys, &u->bytes) : -ENOMEM;
+    if (!r)
+        r = mw_map_put(&gw->state_usage, scope, u);
+    if (!r)
+        return u;
+    free(u);
+    *ret_error = r;
+    return NULL;
+}
+
+int gw_state_set_within(struct gw *gw, const char *scope, const char *key, const char *value,
+                        const struct gw_state_quota *quota)
+{
+    MW_AUTOFREE char *old = NULL;
+    int r = 0;
+    struct usage *u = usage_of(gw, scope, &r), now;
+
+    if (u)
+        r = gw_state_get(gw, scope, key, &old);
+    if (!u || r < 0)
+        return r;
+    now = *u;
+    if (old) {
+        now.keys--;
+        now.bytes -= (int64_t)(strlen(key) + strlen(old));
+    }
+    if (value) {
+        now.keys++;
+        now.bytes += (int64_t)(strlen(key) + strlen(value));
+    }
+    if (now.keys > MW_MAX(quota->keys, u->keys))
+        return 1;
+    if (now.bytes > MW_MAX(quota->bytes, u->bytes))
+        return 2;
+    r = gw_state_set(gw, scope, key, value);
+    if (!r)
+        *u = now;
+    return r;
 }

@@ -9,6 +9,8 @@
 #define MAX_POSTS 20  /* of one turn */
 #define MAX_LINES 100 /* in the log, of one turn */
 #define KEY_SIZE  512
+#define MAX_KEYS  10000 /* in state */
+#define MAX_KEPT  (INT64_C(8) << 20)
 #define MAX_LINE  2000 /* characters */
 
 /* ---- Posts and reactions ---- */
@@ -254,13 +256,24 @@ static int api_get(lua_State *L)
 
 static int api_set(lua_State *L)
 {
+    static const struct gw_state_quota quota = {.keys = MAX_KEYS, .bytes = MAX_KEPT};
     struct gw_handler_instance *in = gw_lua_instance(L);
     const char *key = luaL_checkstring(L, 1);
     const char *value = lua_isnoneornil(L, 2) ? NULL : gw_lua_encode(L, 2);
 
-    if (gw_state_set(in->host->gw, in->scope, key, value) < 0)
+    switch (gw_state_set_within(in->host->gw, in->scope, key, value, &quota)) {
+    case 0:
+        return 0;
+    case 1:
+        return luaL_error(L, "state may have %d keys at most: delete some, with nil", MAX_KEYS);
+    case 2:
+        return luaL_error(L, "state may have %d MiB at most: delete some of it, with nil",
+                          (int)(MAX_KEPT >> 20));
+    case -ENOMEM:
         return luaL_error(L, "out of memory");
-    return 0;
+    default:
+        return luaL_error(L, "what is kept cannot be read");
+    }
 }
 
 void gw_lua_push_api(lua_State *L)

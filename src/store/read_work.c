@@ -95,6 +95,24 @@ int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **
     return 0;
 }
 
+int mw_store_usage(struct mw_store *s, const char *scope, int64_t *ret_keys, int64_t *ret_bytes)
+{
+    struct mw_query q;
+    int r = mw_query_begin(&q, &s->reader,
+                           "SELECT count(*), coalesce(sum(length(CAST(key AS BLOB)) +"
+                           " length(CAST(value AS BLOB))), 0) FROM kv WHERE scope = :scope",
+                           NULL);
+
+    if (r < 0)
+        return r;
+    mw_query_text(&q, ":scope", scope);
+    if (mw_query_next(&q)) {
+        *ret_keys = sqlite3_column_int64(q.st, 0);
+        *ret_bytes = sqlite3_column_int64(q.st, 1);
+    }
+    return mw_query_end(&q, NULL);
+}
+
 /* ---- Tasks and outbox. A partial index is only used when its condition stands in the query. ----
  */
 

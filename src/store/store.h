@@ -290,6 +290,8 @@ int mw_store_outbox_count(struct mw_store *s, const char *bot, enum mw_outbox_st
 
 /* The value, freed by the caller; returns 1 when absent. */
 int mw_store_get(struct mw_store *s, const char *scope, const char *key, char **ret);
+/* How many keys a scope has, and how many bytes they and their values have together. */
+int mw_store_usage(struct mw_store *s, const char *scope, int64_t *ret_keys, int64_t *ret_bytes);
 int mw_tx_set(struct mw_tx *tx, const char *scope, const char *key,
               const char *value); /* NULL deletes */
 /* The same for a value that has an end: some time after expires_at (wall clock ms; 0 = never) it is

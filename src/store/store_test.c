@@ -414,6 +414,15 @@ static void set(struct fixture *f, const char *scope, const char *key, const cha
     assert_int_equal(test_commit(f, tx), 0);
 }
 
+static void expect_usage(struct fixture *f, const char *scope, int64_t keys, int64_t bytes)
+{
+    int64_t n = -1, size = -1;
+
+    assert_int_equal(mw_store_usage(f->store, scope, &n, &size), 0);
+    assert_int_equal(n, keys);
+    assert_int_equal(size, bytes);
+}
+
 static void expect_kv(struct fixture *f, const char *scope, const char *key, const char *value)
 {
     MW_AUTOFREE char *got_value = NULL;
@@ -435,12 +444,17 @@ static void key_value_state(void **state)
     expect_kv(f, "s", "k", "one");
     expect_kv(f, "t", "k", "");
     set(f, "s", "k", "two");
+    set(f, "s", "\xc3\xa4", "\xc3\xb6");
     test_reopen(f);
     expect_kv(f, "s", "k", "two");
+    expect_usage(f, "s", 2, 8);
+    expect_usage(f, "t", 1, 1);
+    expect_usage(f, "nothing", 0, 0);
     set(f, "s", "k", NULL);
     set(f, "s", "never", NULL);
     expect_kv(f, "s", "k", NULL);
     expect_kv(f, "t", "k", "");
+    expect_usage(f, "s", 1, 4);
 }
 
 /* ---- Transactions of one group ---- */

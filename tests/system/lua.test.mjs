@@ -105,6 +105,24 @@ end`);
   });
 });
 
+test('state has a limit, which outlives the daemon', async (t) => {
+  const daemon = await start(t, `
+function on_event(event)
+  if event.prompt == "free" then state.set("a", nil) return "freed" end
+  state.set(event.prompt, ("x"):rep(2000000))
+  return "kept"
+end`);
+  for (const key of ['a', 'b', 'c', 'd', 'a']) assert.equal(await ask(key), 'kept');
+  for (const attempt of [1, 2]) {
+    const post = await ann.post(world.channel, `e${attempt}`);
+    await daemon.logged('the handler failed', (e) => /state may have 8 MiB at most: delete some of it, with nil$/.test(e.reason));
+    assert.equal(posted((p) => p.root_id === post.id).length, 0);
+    if (attempt === 1) await daemon.restart();
+  }
+  assert.equal(await ask('free'), 'freed');
+  assert.equal(await ask('e'), 'kept');
+});
+
 test('a new version is used; a broken one is told once and the old one goes on', async (t) => {
   const daemon = await start(t, says('one'));
   assert.equal(await ask('a'), 'one');
