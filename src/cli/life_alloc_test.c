@@ -1,7 +1,8 @@
 /*
  * A whole life of the daemon, in this process, against the sandbox in another one: every allocation
  * of it fails once. The configuration is read, the gateway comes up, the bot signs in and listens,
- * a person posts, a command answers, a client of the socket streams and sends, all goes down.
+ * a person posts, a command answers, then a script, which asks a service first; a client of the
+ * socket streams and sends, all goes down.
  *
  * Whatever allocation fails: no crash, no leak (under AddressSanitizer), nothing hangs, and unless
  * the start itself was refused for want of memory, the person has one answer and what the client
@@ -103,6 +104,30 @@ static unsigned count_in_answer(const char *text)
     return n;
 }
 
+static void write_script(void)
+{
+    char name[96];
+    FILE *f;
+
+    snprintf(name, sizeof(name), "%s/s.lua", sandbox.folder);
+    f = fopen(name, "we");
+    assert_non_null(f);
+    fprintf(f,
+            "function on_event(event)\n"
+            "  local r = assert(http.get('http://127.0.0.1:%d/api/v4/system/ping', {headers ="
+            " {['X-A'] = 'b'}}))\n"
+            "  assert(r.status == 200 and r.headers['content-type'])\n"
+            "  state.set('n', {n = ((state.get('n') or {}).n or 0) + 1})\n"
+            "  reply('by a script')\n"
+            "  post(event.channel_name, 'by name')\n"
+            "  react('eyes')\n"
+            "  log('said', json.encode(json.decode('[1]')))\n"
+            "  return {text = 'end of ' .. event.prompt}\n"
+            "end\n",
+            sandbox.port);
+    assert_int_equal(fclose(f), 0);
+}
+
 static int start_sandbox(void **state)
 {
     char bot[96], line[512] = "";
@@ -142,6 +167,7 @@ static int start_sandbox(void **state)
     take("\"id\":\"", "\"", sandbox.bot_id, sizeof(sandbox.bot_id));
     assert_int_equal(call("GET", "/teams/name/demo", ""), 200);
     take("\"id\":\"", "\"", sandbox.team_id, sizeof(sandbox.team_id));
+    write_script();
     return 0;
 }
 
@@ -152,6 +178,8 @@ static int stop_sandbox(void **state)
     kill(sandbox.pid, SIGTERM);
     waitpid(sandbox.pid, NULL, 0);
     snprintf(name, sizeof(name), "%s/token", sandbox.folder);
+    unlink(name);
+    snprintf(name, sizeof(name), "%s/s.lua", sandbox.folder);
     unlink(name);
     assert_int_equal(rmdir(sandbox.folder), 0);
     return 0;
@@ -275,13 +303,17 @@ static void prepare(struct life *w)
              "    allowed_users: ['@anna']\n"
              "    mention_only: false\n"
              "    handler: echo\n"
+             "    routes:\n"
+             "      - {when: text == 'to the script', handler: script}\n"
              "handlers:\n"
              "  echo: {type: command, command: [/bin/sh, -c, 'echo \"re: $MATTERWIRE_TEXT\"'],"
              " env: {A: b}, env_inherit: [HOME]}\n"
+             "  script: {type: lua, script: %s/s.lua, attempts: 3, http_hosts: ['127.0.0.1:%d']}\n"
              "daemon:\n"
              "  database: %s/state.db\n"
              "  socket: %s\n",
-             sandbox.port, sandbox.token, w->channel, sandbox.folder, w->socket);
+             sandbox.port, sandbox.token, w->channel, sandbox.folder, sandbox.port, sandbox.folder,
+             w->socket);
 }
 
 static int come_up(struct life *w)
@@ -338,6 +370,16 @@ static void live(struct life *w)
             turn(w);
         look(w);
     } while (!strstr(answer, "\"message\":\"re: hello"));
+    snprintf(body, sizeof(body), "{\"channel_id\":\"%s\",\"message\":\"to the script\"}",
+             w->channel);
+    assert_int_equal(call("POST", "/posts", body), 201);
+    do {
+        for (int i = 0; i < 20; i++)
+            turn(w);
+        look(w);
+    } while (!strstr(answer, "\"message\":\"end of to the script\"") ||
+             !strstr(answer, "\"message\":\"by name\"") ||
+             !strstr(answer, "\"message\":\"by a script\""));
     /* The stream has it too, or was closed; then a new one has it from the beginning. */
     while (!strstr(w->in, "\"text\":\"re: hello")) {
         turn(w);
@@ -404,6 +446,9 @@ static int life(void *userdata)
     /* A message and its props in the list of posts: each text once. */
     assert_int_equal(count_in_answer("\"message\":\"re: hello"), r == 0);
     assert_int_equal(count_in_answer("\"message\":\"sent by a client\""), r == 0);
+    assert_int_equal(count_in_answer("\"message\":\"end of to the script\""), r == 0);
+    assert_int_equal(count_in_answer("\"message\":\"by a script\""), r == 0);
+    assert_int_equal(count_in_answer("\"message\":\"by name\""), r == 0);
     clean_up(&w);
     return r;
 }
