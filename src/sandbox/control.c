@@ -14,6 +14,7 @@ int sb_control_init(struct sb_control *c, struct sb_server *sv)
 {
     *c = (struct sb_control){.sv = sv, .refuse_retry_after = -1};
     mw_map_init(&c->calls, free);
+    mw_map_init(&c->groups, sb_group_free);
     return 0;
 }
 
@@ -41,6 +42,7 @@ void sb_control_deinit(struct sb_control *c)
     }
     free(c->refuse_body);
     mw_map_deinit(&c->calls);
+    mw_map_deinit(&c->groups);
 }
 
 void sb_control_count(struct sb_control *c, const char *key)

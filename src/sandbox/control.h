@@ -55,7 +55,8 @@ struct sb_control {
     uint64_t n_calls;
     struct sb_waiter *waiters;
     struct sb_flood *floods;
-    bool gone; /* being torn down */
+    struct mw_map groups; /* name -> struct sb_group; owned. None = the server has no licence */
+    bool gone;            /* being torn down */
 
     /* Upgrades of the event socket. */
     int64_t refuse_upgrades; /* so many more; -1 = all */
@@ -72,6 +73,8 @@ struct sb_control {
     int64_t rate_at;
     uint64_t rate_refused;
 };
+
+void sb_group_free(void *group); /* groups.c */
 
 int sb_control_init(struct sb_control *c, struct sb_server *sv);
 void sb_control_deinit(struct sb_control *c);

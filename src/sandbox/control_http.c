@@ -355,7 +355,7 @@ static int ctl_restart(struct sb_ctl *x)
     return reply_count(x, "sockets", n);
 }
 
-/* POST /reset: all faults off. */
+/* POST /reset: all faults off, and the licence. */
 static int ctl_reset(struct sb_ctl *x)
 {
     struct sb_control *c = x->control;
@@ -363,6 +363,7 @@ static int ctl_reset(struct sb_ctl *x)
     clear_rules(c);
     c->refuse_upgrades = c->hang_up = 0;
     c->rate_on = false;
+    mw_map_clear(&c->groups);
     for (struct sb_conn *conn = x->sv->hub.conns; conn; conn = conn->next) {
         conn->cut_at = -1;
         sb_conn_freeze(conn, false);
@@ -430,6 +431,7 @@ static const struct {
     {"POST", "/restart", ctl_restart},
     {"POST", "/reset", ctl_reset},
     {"POST", "/flood", sb_ctl_flood},
+    {"POST", "/groups", sb_ctl_group},
 };
 
 static void ctl_free(void *p)

@@ -20,9 +20,10 @@ struct sb_ctl {
 int sb_ctl_reply(struct sb_ctl *x, int status);
 int sb_ctl_fail(struct sb_ctl *x, int status, const char *fmt, ...) MW_PRINTF(3, 4);
 
-/* GET /wait, POST /flood. */
+/* GET /wait, POST /flood, POST /groups. */
 int sb_ctl_wait(struct sb_ctl *x);
 int sb_ctl_flood(struct sb_ctl *x);
+int sb_ctl_group(struct sb_ctl *x);
 /* Answers the waiters whose condition holds. */
 void sb_waiters_check(struct sb_control *c);
 

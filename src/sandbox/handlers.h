@@ -56,6 +56,8 @@ int sb_h_channel_unread(struct sb_req *q);
 int sb_h_posts_unread(struct sb_req *q);
 int sb_h_set_unread(struct sb_req *q);
 int sb_h_no_license(struct sb_req *q);
+int sb_h_groups(struct sb_req *q);
+int sb_h_user_groups(struct sb_req *q);
 int sb_h_role_by_name(struct sb_req *q);
 int sb_h_roles_by_names(struct sb_req *q);
 int sb_h_reaction_delete(struct sb_req *q);

@@ -12,6 +12,8 @@
 
 const char *sb_version_id(const struct sb_server *sv)
 {
+    if (sb_licensed(sv))
+        return sv->old ? SB_VERSION_OLD ".sandbox.0.true" : SB_VERSION_NEW ".sandbox.0.true";
     return sv->old ? SB_VERSION_OLD ".sandbox.0.false" : SB_VERSION_NEW ".sandbox.0.false";
 }
 

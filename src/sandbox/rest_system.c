@@ -87,7 +87,7 @@ int sb_h_license(struct sb_req *q)
         return sb_fail(q, 400, "api.license.client.old_format.app_error",
                        "New format for the client license is not supported yet. Please specify "
                        "format=old in the query string.");
-    mw_buf_puts(&q->out, "{\"IsLicensed\":\"false\"}");
+    mw_buf_printf(&q->out, "{\"IsLicensed\":\"%s\"}", sb_licensed(q->sv) ? "true" : "false");
     return sb_reply(q, 200);
 }
 

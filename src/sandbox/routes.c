@@ -169,11 +169,11 @@ const struct sb_route sb_routes[] = {
     {"GET", "/emoji/name/{name}", sb_h_emoji_missing, 0},
     {"GET", "/emoji/{emoji_id}", sb_h_emoji_missing, 0},
 
-    {"GET", "/groups", sb_h_no_license, 0},
+    {"GET", "/groups", sb_h_groups, 0},
     {"GET", "/groups/{group_id}", sb_h_no_license, 0},
     {"GET", "/channels/{channel_id}/groups", sb_h_no_license, 0},
     {"GET", "/teams/{team_id}/groups", sb_h_no_license, 0},
-    {"GET", "/users/{user_id}/groups", sb_h_no_license, 0},
+    {"GET", "/users/{user_id}/groups", sb_h_user_groups, 0},
 
     {"GET", "/commands", sb_h_empty_list, 0},
     {"POST", "/commands", sb_h_off, 0},

@@ -34,6 +34,12 @@ struct sb_server {
     int exit_status;
 };
 
+/* Switched on by the first group; see control.h. */
+static inline bool sb_licensed(const struct sb_server *sv)
+{
+    return sv->control.groups.count > 0;
+}
+
 /* "11.6.0.sandbox.0.false": X-Version-Id and hello.server_version. */
 const char *sb_version_id(const struct sb_server *sv);
 static inline const char *sb_version(const struct sb_server *sv)
