@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 
 #define KNOWN_MS  (5 * 60 * 1000)
@@ -11,8 +12,8 @@
 /* ---- Membership ---- */
 
 struct answer {
-    bool yes;
-    int64_t until; /* monotonic */
+    enum gw_has has; /* never GW_ASK */
+    int64_t until;   /* monotonic */
 };
 
 void gw_members_init(struct gw_members *m)
@@ -24,15 +25,13 @@ void gw_members_init(struct gw_members *m)
 void gw_members_deinit(struct gw_members *m)
 {
     mw_map_deinit(&m->known);
-    free(m->problem);
-    free(m->team_id);
 }
 
 void gw_members_clear(struct gw_members *m)
 {
     mw_map_clear(&m->known);
     m->busy = false;
-    (void)!mw_str_set(&m->problem, NULL);
+    m->told = false;
 }
 
 static void finish(struct gw_members *m, bool answered)
@@ -41,7 +40,7 @@ static void finish(struct gw_members *m, bool answered)
     m->done(answered, m->userdata);
 }
 
-static void settle(struct gw_members *m, bool yes)
+static void settle(struct gw_members *m, enum gw_has has)
 {
     struct answer *a = calloc(1, sizeof(*a));
 
@@ -52,27 +51,37 @@ static void settle(struct gw_members *m, bool yes)
         finish(m, false);
         return;
     }
-    *a = (struct answer){.yes = yes, .until = mw_clock_mono() + KNOWN_MS};
+    *a = (struct answer){.has = has, .until = mw_clock_mono() + KNOWN_MS};
     finish(m, true);
 }
 
-/* A clear "no" of the server is an answer, trouble on the way is none. True: it was dealt with. */
+/* It says so once, and goes on when the server will not tell: asking again changes nothing. */
+static void not_told(struct gw_members *m, const struct mm_result *res)
+{
+    mw_log(
+        m->told ? MW_LOG_DEBUG : MW_LOG_WARNING,
+        "the server does not tell who may trigger a handler: nobody is let in by that, and nobody "
+        "past a list of denied people",
+        MW_F_STR("question", m->asked.text), MW_F_STR("reason", mw_error_text(&res->err)));
+    m->told = true;
+    settle(m, GW_UNKNOWN);
+}
+
+/* A clear answer of the server is one, trouble on the way is none. True: it was dealt with. */
 static bool failed(struct gw_members *m, const struct mm_result *res)
 {
     switch (res->outcome) {
     case MM_OK:
         return false;
     case MM_NOT_FOUND:
-        settle(m, false);
+        settle(m, GW_NO);
         return true;
     case MM_FORBIDDEN:
     case MM_REFUSED:
     case MM_UNAVAILABLE:
-        (void)!mw_str_set(&m->problem, mw_error_text(&res->err));
-        settle(m, false);
+        not_told(m, res);
         return true;
     default:
-        (void)!mw_str_set(&m->problem, mw_error_text(&res->err));
         finish(m, false);
         return true;
     }
@@ -83,7 +92,7 @@ static void on_team_member(struct mm_result *res, void *userdata)
     struct gw_members *m = userdata;
 
     if (!failed(m, res)) /* who left is still told of, with the time */
-        settle(m, mw_json_i64(res->body, "delete_at", 0) == 0);
+        settle(m, mw_json_i64(res->body, "delete_at", 0) == 0 ? GW_YES : GW_NO);
 }
 
 static void on_channel_member(struct mm_result *res, void *userdata)
@@ -93,7 +102,9 @@ static void on_channel_member(struct mm_result *res, void *userdata)
     if (failed(m, res))
         return;
     settle(m, mw_json_bool(res->body, "scheme_admin") ||
-                  strstr(mw_json_str_or(res->body, "roles", ""), "channel_admin"));
+                      strstr(mw_json_str_or(res->body, "roles", ""), "channel_admin")
+                  ? GW_YES
+                  : GW_NO);
 }
 
 static void on_groups(struct mm_result *res, void *userdata)
@@ -111,7 +122,7 @@ static void on_groups(struct mm_result *res, void *userdata)
         yes |= mw_streq(mw_json_str(group, "name"), name) ||
                mw_streq(mw_json_str(group, "display_name"), name);
     }
-    settle(m, yes);
+    settle(m, yes ? GW_YES : GW_NO);
 }
 
 static void call(struct gw_members *m, char *path, mm_cb cb)
@@ -167,7 +178,7 @@ static enum gw_has look_up(const struct gw_members *m, const char *kind, const c
         return GW_NO;
     a = mw_map_get(&m->known, q.text);
     if (a && a->until > mw_clock_mono())
-        return a->yes ? GW_YES : GW_NO;
+        return a->has;
     *ret = q;
     return GW_ASK;
 }
@@ -216,6 +227,7 @@ enum gw_has gw_access_has(const struct gw_access *a, const struct gw_members *m,
                           const struct mw_event *ev, struct gw_question *ret)
 {
     enum gw_has has = GW_NO;
+    bool unknown = false;
 
     if (a->everyone || mw_map_get(&a->users, ev->user_id))
         return GW_YES;
@@ -223,13 +235,16 @@ enum gw_has gw_access_has(const struct gw_access *a, const struct gw_members *m,
         return GW_NO;
     if (a->channel_admins && !(ev->flags & (MW_EVENT_DIRECT | MW_EVENT_GROUP)))
         has = look_up(m, "admin", ev->channel_id, ev->user_id, ret);
-    for (size_t i = 0; has == GW_NO && i < a->words->n; i++) {
+    for (size_t i = 0; (has == GW_NO || has == GW_UNKNOWN) && i < a->words->n; i++) {
         const char *w = a->words->items[i];
 
+        unknown |= has == GW_UNKNOWN;
         if (mw_starts_with(w, "team:"))
             has = look_up(m, "team", w + 5, ev->user_id, ret);
         else if (mw_starts_with(w, "group:") && !gw_config_group(a->config, w + 6))
             has = look_up(m, "group", w + 6, ev->user_id, ret);
+        else
+            has = GW_NO;
     }
-    return has;
+    return has == GW_NO && unknown ? GW_UNKNOWN : has;
 }

@@ -8,7 +8,8 @@
  *   *                everyone
  *
  * Membership of a team, of a server's group and of the admins is asked of the server when it is
- * needed, and remembered for five minutes. All calls on the loop's thread.
+ * needed, and remembered for five minutes. A server without a licence has no groups; one that has
+ * them tells only a system administrator of other people's. All calls on the loop's thread.
  */
 #ifndef MW_GATEWAY_ACCESS_H
 #define MW_GATEWAY_ACCESS_H
@@ -33,10 +34,9 @@ struct gw_members {
     struct mm_client *client;
     bool busy;
     struct gw_question asked;
-    char *team_id;
     void (*done)(bool answered, void *userdata);
     void *userdata;
-    char *problem; /* why the last one got no answer, or a group cannot be known; NULL = none */
+    bool told; /* that the server does not tell, in the log */
 };
 
 void gw_members_init(struct gw_members *m);
@@ -56,7 +56,12 @@ struct gw_access {
     const struct gw_config *config;
 };
 
-enum gw_has { GW_NO, GW_YES, GW_ASK /* the question is in *ret */ };
+enum gw_has {
+    GW_NO,
+    GW_YES,
+    GW_ASK,     /* the question is in *ret */
+    GW_UNKNOWN, /* the server does not tell the bot: no for those who are allowed, yes for denied */
+};
 
 /* Takes the ids from `names`, where they are known already. `words` and `config` must live on.
  * Returns 0 or -ENOMEM. */

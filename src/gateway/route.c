@@ -116,14 +116,15 @@ static enum gw_verdict judge_bot(const struct gw_policy *p, const struct mw_even
 enum gw_has gw_may(const struct gw_route *r, const struct gw_facts *facts,
                    const struct mw_event *ev, struct gw_question *ret)
 {
-    enum gw_has denied = gw_access_has(&r->denied, facts->members, ev, ret);
+    enum gw_has has = gw_access_has(&r->denied, facts->members, ev, ret);
 
-    if (denied != GW_NO)
-        return denied == GW_ASK ? GW_ASK : GW_NO;
+    if (has != GW_NO)
+        return has == GW_ASK ? GW_ASK : GW_NO;
     /* A code lets somebody in where the bot's own list counts, not past a route's. */
     if (facts->paired && !r->config->policy.allowed_own)
         return GW_YES;
-    return gw_access_has(&r->allowed, facts->members, ev, ret);
+    has = gw_access_has(&r->allowed, facts->members, ev, ret);
+    return has == GW_UNKNOWN ? GW_NO : has;
 }
 
 static enum gw_verdict judge_person(const struct gw_route *r, const struct gw_facts *facts,

@@ -193,6 +193,7 @@ static int steer(struct gw_dispatch *d, struct gw_triage *t, const struct gw_fac
     case GW_ASK:
         return 1;
     case GW_NO:
+    case GW_UNKNOWN:
         return 0;
     case GW_YES:
         break;

@@ -120,6 +120,61 @@ describe('routes', () => {
     assert.equal(status.bots[0].decisions.not_allowed, no.length);
   });
 
+  describe('groups of the server', () => {
+    const daemonWith = (t, more) => daemonFor(t, [botConfig(world, bot, { handler: 'one', ...more })], { one: command('one') });
+    const untold = 'the server does not tell who may trigger a handler: nobody is let in by that, and nobody past a list of denied people';
+    const devs = async (t) => {
+      await server.control('/groups', { name: 'devs', display_name: 'Developers', members: [ann.user.username] });
+      t.after(() => server.control('/reset', {}));
+    };
+    const administer = async (t) => {
+      await server.admin.rest.updateUserRoles(bot.id, 'system_user system_admin');
+      t.after(() => server.admin.rest.updateUserRoles(bot.id, 'system_user'));
+    };
+
+    test('a bot that may ask lets their members in, by both names', sandboxOnly, async (t) => {
+      await devs(t);
+      await administer(t);
+      const daemon = await daemonWith(t, {
+        allowed_users: [],
+        routes: [
+          { when: 'text == "by name"', handler: 'one', allowed_users: ['group:devs'] },
+          { when: 'text == "shown"', handler: 'one', allowed_users: ['group:Developers'] },
+          { when: 'text == "others"', handler: 'one', allowed_users: ['group:ops'] },
+          { when: 'text == "not they"', handler: 'one', allowed_users: ['*'], denied_users: ['group:devs'] },
+        ],
+      });
+      const no = [await say(bob, 'by name'), await say(ann, 'others'), await say(ann, 'not they')];
+      const yes = [await say(ann, 'by name'), await say(ann, 'shown'), await say(bob, 'not they')];
+      for (const post of yes) assert.equal((await ann.hearsAnswer(bot, post)).message, 'one');
+      for (const post of no) assert.deepEqual(await repliesTo(post, yes[2]), []);
+      // What it was told is good for a while.
+      const before = (await server.control('/state')).routes['GET /api/v4/users/{user_id}/groups'];
+      const again = await say(ann, 'by name');
+      await ann.hearsAnswer(bot, again);
+      assert.equal((await server.control('/state')).routes['GET /api/v4/users/{user_id}/groups'], before);
+      assert.equal((await daemon.cli('status', '--json')).json.bots[0].decisions.not_allowed, no.length);
+    });
+
+    // Live: a server without a licence, and a bot that is no administrator.
+    for (const [what, prepare] of [['a bot that may not ask', devs], ['a server without a licence', () => {}]]) {
+      test(`${what}: nobody is let in, nobody passes a deny list, and it is said`, what === 'a bot that may not ask' ? sandboxOnly : {}, async (t) => {
+        await prepare(t);
+        const daemon = await daemonWith(t, {
+          routes: [
+            { when: 'text == "allowed?"', handler: 'one', allowed_users: ['group:devs'] },
+            { when: 'text == "denied?"', handler: 'one', allowed_users: ['*'], denied_users: ['group:devs'] },
+          ],
+        });
+        const no = [await say(ann, 'allowed?'), await say(bob, 'denied?')];
+        const marker = await say(ann, 'marker');
+        for (const post of no) assert.deepEqual(await repliesTo(post, marker), []);
+        await daemon.logged(untold, (l) => l.level === 'warning' && / 403| 501/.test(l.reason));
+        assert.equal((await daemon.cli('status', '--json')).json.bots[0].decisions.not_allowed, no.length);
+      });
+    }
+  });
+
   test('a wrong expression is told with its line', async (t) => {
     const daemon = await Daemon.prepare({
       bots: [botConfig(world, bot, { routes: [{ when: 'chanel_name == "x"', handler: 'one' }] })], handlers: { one: command('one') },
