@@ -112,11 +112,14 @@ static double grown(const struct mm_budget *b, int64_t now)
 }
 
 /* How many calls the server would take now. It has not told us yet about those that were sent after
- * the one that it told us by. Calls side by side overtake each other: that is what one is kept for.
+ * the one that it told us by, nor maybe about earlier ones that still have no answer: calls side by
+ * side overtake each other. One more is kept for those whose answers do.
  */
 static double available(const struct mm_budget *b, int64_t now)
 {
-    return grown(b, now) - (double)(b->sent - b->told_by) - (b->in_flight > 0);
+    uint64_t untold = MW_MAX(b->sent - b->told_by, (uint64_t)b->in_flight);
+
+    return grown(b, now) - (double)untold - (b->in_flight > 0);
 }
 
 /* Milliseconds until a call of this class may go; 0 = now. */

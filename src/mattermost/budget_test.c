@@ -308,6 +308,24 @@ static void an_answer_that_was_overtaken_says_nothing(void **state)
     assert_int_equal(stats().in_flight, 0);
 }
 
+static void an_answer_does_not_speak_for_calls_that_it_overtook(void **state)
+{
+    learn("101", "50", NULL);
+    a.waiting[MM_CLASS_ANSWER] = 3;
+    mm_budget_pump(budget);
+    ended = last - 1;
+    answer(200, -1, "101", "3", NULL); /* of the third one */
+    a.waiting[MM_CLASS_ANSWER] = 2;
+    mm_budget_pump(budget);
+    /* The other two may not be counted in the 3 that are left, and one is kept. */
+    assert_int_equal(stats().in_flight, 2);
+    ended = last - 3;
+    answer(200, -1, "101", "4", NULL);
+    mm_budget_pump(budget);
+    assert_int_equal(stats().in_flight, 2);
+    assert_int_equal(stats().waiting[MM_CLASS_ANSWER], 1);
+}
+
 static void a_lost_call_stops_nobody(void **state)
 {
     const struct mw_http_response lost = {.error = -ETIMEDOUT, .retry_after_ms = -1};
@@ -337,6 +355,7 @@ int main(void)
         TEST(a_busy_or_broken_client_holds_up_nobody),
         TEST(a_limit_that_is_switched_off_is_forgotten),
         TEST(an_answer_that_was_overtaken_says_nothing),
+        TEST(an_answer_does_not_speak_for_calls_that_it_overtook),
         TEST(a_lost_call_stops_nobody),
     };
 
