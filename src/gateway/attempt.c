@@ -14,6 +14,8 @@
  */
 #define LOOK_MARGIN_MS (2 * 60 * 1000)
 #define LOOK_PAGE      200
+/* What a server may ask us to wait for. */
+#define RETRY_AFTER_MAX_MS (10 * 60 * 1000)
 
 static void send_row(struct gw_row *r);
 
@@ -185,6 +187,8 @@ static enum verdict judge(const struct mm_result *res, const struct gw_effect_ki
     /* The "no" of a proxy on the way: the server never saw it. */
     if (res->status >= 400 && res->status < 500 && res->status != 401 && !theirs)
         return AGAIN;
+    if (res->status == 501 && !theirs)
+        return HOLD;
     switch (res->outcome) {
     case MM_OK:
         return DONE;
@@ -210,13 +214,14 @@ static enum verdict judge(const struct mm_result *res, const struct gw_effect_ki
 static void postpone(struct gw_row *r, const struct mm_result *res, enum verdict v)
 {
     struct gw_sender *s = r->lane->s;
+    int64_t asked = MW_MIN(res->retry_after_ms, RETRY_AFTER_MAX_MS);
 
     set_error(r, mw_error_text(&res->err));
     /* 500 may be this post's own; without an answer, or with a gateway's, the server is in trouble.
      */
-    if (v == HOLD || (v == UNSURE && res->status != 500) || res->retry_after_ms > 0)
-        hold_all(s, res->retry_after_ms);
-    back_off(r, v == HOLD ? 0 : res->retry_after_ms);
+    if (v == HOLD || (v == UNSURE && res->status != 500) || asked > 0)
+        hold_all(s, asked);
+    back_off(r, v == HOLD ? 0 : asked);
     if (v == HOLD)
         r->due = s->hold_until;
 }
@@ -226,11 +231,17 @@ static void on_called(struct mm_result *res, void *userdata)
     struct gw_row *r = userdata;
     struct gw_sender *s = r->lane->s;
     enum verdict v = judge(res, r->kind);
+    const char *post_id = mw_json_str_or(res->body, "id", "");
 
+    /* Something on the way said yes: perhaps the server did, too. */
+    if (v == DONE && r->kind->look && !*post_id) {
+        mw_error_set(&res->err, -EPROTO, "the server answered %d without the post", res->status);
+        v = UNSURE;
+    }
     switch (v) {
     case DONE:
         mw_backoff_healthy(&s->hold, mw_clock_mono());
-        end_sent(r, mw_json_str_or(res->body, "id", ""), false);
+        end_sent(r, post_id, false);
         return;
     case GIVE_UP:
         end_refused(r, res, r->kind->forbidden);
@@ -242,8 +253,9 @@ static void on_called(struct mm_result *res, void *userdata)
         return;
     case AGAIN:
     case HOLD:
-        r->unsure = false;
-        r->state = MW_OUTBOX_PENDING;
+        /* What an earlier try did may still show up. */
+        if (!r->unsure)
+            r->state = MW_OUTBOX_PENDING;
         break;
     case UNSURE:
         r->unsure = true;
@@ -300,6 +312,12 @@ static void take_page(struct gw_row *r, const struct mm_page *page)
             end_sent(r, page->posts[i].id, true);
             return;
         }
+    }
+    /* There was a post before the one that we asked by, so it is that one which is gone. */
+    if (!page->listed && r->look_anchor[0] && !r->look_page) {
+        r->look_anchor[0] = '\0';
+        look_page(r);
+        return;
     }
     if (page->listed < LOOK_PAGE || (page->n && page->posts[0].create_at < r->look_since)) {
         send_row(r);
@@ -509,6 +527,19 @@ static int inline_file(struct gw_row *r, const char *text, char *buf, size_t siz
     return 0;
 }
 
+/* Does the error tell of the file itself? All others are troubles of the moment. */
+static bool is_final(int rc)
+{
+    static const int errors[] = {ENOENT, EACCES, EPERM, ENOTDIR,
+                                 EISDIR, EINVAL, ELOOP, ENAMETOOLONG};
+
+    for (size_t i = 0; i < MW_ARRAY_LEN(errors); i++) {
+        if (rc == -errors[i])
+            return true;
+    }
+    return false;
+}
+
 static void upload(struct gw_row *r, const char *name, const char *path, const char *inline_text)
 {
     struct gw_sender *s = r->lane->s;
@@ -530,7 +561,7 @@ static void upload(struct gw_row *r, const char *name, const char *path, const c
     if (r->upload_fd >= 0)
         close(r->upload_fd);
     r->upload_fd = -1;
-    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE) {
+    if (!is_final(rc)) {
         leave(r);
         back_off(r, 1000);
         return;
@@ -542,6 +573,7 @@ static void upload(struct gw_row *r, const char *name, const char *path, const c
 /* ---- A row about the post of another row ---- */
 
 struct target {
+    int64_t id;
     enum mw_outbox_state state;
     char post_id[64];
 };
@@ -550,13 +582,15 @@ static bool take_target(const struct mw_outbox *o, void *userdata)
 {
     struct target *t = userdata;
 
+    t->id = o->id;
     t->state = o->state;
     snprintf(t->post_id, sizeof(t->post_id), "%s", o->result_id);
     return false;
 }
 
 /* Fills in "post_id" by "post_key". The other row is before this one in the same lane, so it is
- * over. Returns 0, 1 (it ended: there is no such post), or a negative errno. */
+ * over; unless somebody tried it again by hand, which put it behind: then neither may wait for the
+ * other. Returns 0, 1 (there is no such post, or not yet), or a negative errno. */
 static int find_target(struct gw_row *r)
 {
     const char *key = mw_json_str(r->payload, "post_key");
@@ -572,8 +606,16 @@ static int find_target(struct gw_row *r)
         end_failed(r, "the post that this is about was not sent");
         return 1;
     }
-    if (t.state != MW_OUTBOX_SENT || !t.post_id[0])
+    if (t.state != MW_OUTBOX_SENT && t.id > r->id) {
+        end_failed(r, "the post that this is about was tried again by hand, behind this");
+        return 1;
+    }
+    if (t.state != MW_OUTBOX_SENT)
         return -EAGAIN;
+    if (!t.post_id[0]) {
+        end_failed(r, "the server did not tell the id of the post that this is about");
+        return 1;
+    }
     if (mw_json_add_str(r->payload, "post_id", t.post_id))
         return -ENOMEM;
     r->payload_changed = true;

@@ -366,7 +366,7 @@ void gw_sender_drop_end(struct gw_sender *s, int64_t id, bool dropped)
 {
     struct gw_row *r = find_row(s, id);
 
-    s->drops--;
+    s->drops -= s->drops > 0; /* begun in an earlier life of the bot */
     if (r && dropped) {
         r->state = MW_OUTBOX_DROPPED;
         (void)!mw_str_set(&r->error, "somebody dropped it");

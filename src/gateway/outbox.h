@@ -37,7 +37,7 @@ struct gw_sender_params {
     unsigned parallel;      /* calls under way at a time; 0 = 4 */
     unsigned window;        /* rows in memory; 0 = 500. The rest waits in the store */
     int64_t retry_min_ms;   /* 0 = 500 */
-    int64_t retry_max_ms;   /* 0 = 30 s; a longer Retry-After of the server is kept */
+    int64_t retry_max_ms;   /* 0 = 30 s; a longer Retry-After is kept, up to 10 min */
     void (*on_delivery)(const struct gw_delivery *d, void *userdata);
     /* Something ended; gw_sender_busy may be false now. May be NULL. */
     void (*on_progress)(void *userdata);

@@ -80,6 +80,20 @@ static int state_of(struct server *s, const char *key)
     return state;
 }
 
+static bool take_id(const struct mw_outbox *row, void *userdata)
+{
+    *(int64_t *)userdata = row->id;
+    return false;
+}
+
+static int64_t id_of(struct server *s, const char *key)
+{
+    int64_t id = 0;
+
+    assert_int_equal(mw_store_outbox_key(s->store, "bot", key, take_id, &id), 0);
+    return id;
+}
+
 static void finish_sender(struct server *s, struct outcome *o)
 {
     /* The server had it; now the record. */
@@ -128,8 +142,8 @@ static void survives(void **state)
         const char *script;
         bool looks;
     } cases[] = {
-        {"d", true},  {"x", true},  {"6", true},  {"5", true},      {"xxd", true},
-        {"p", false}, {"u", false}, {"l", false}, {"pul5x6", true},
+        {"d", true},  {"x", true},  {"6", true},      {"5", true}, {"xxd", true}, {"p", false},
+        {"u", false}, {"l", false}, {"pul5x6", true}, {"e", true}, {"1", false},
     };
     struct server *s = *state;
 
@@ -150,6 +164,45 @@ static void survives(void **state)
         assert_string_equal(o.post_id, mw_json_str(cJSON_GetArrayItem(s->posts, before), "id"));
         stop_sender(&o);
     }
+}
+
+/* After an unclear try a clear "not now" says nothing about the first one. */
+static void looks_until_it_is_clear(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {0};
+
+    send_one(s, &o, "xu");
+    assert_int_equal(s->looks, 2);
+    assert_string_equal(server_messages(s), "k1");
+    stop_sender(&o);
+}
+
+static bool take_wait(const struct mw_outbox *row, void *userdata)
+{
+    *(int64_t *)userdata = row->not_before - mw_clock_now();
+    return false;
+}
+
+/* A Retry-After of a year is a mistake of whoever stands in front of the server. */
+static void waits_ten_minutes_at_most(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 1};
+    int64_t wait = 0;
+
+    s->script = "w";
+    add_post(s, "k1", "c");
+    start_sender(s, &o);
+    while (!s->tries || gw_sender_busy(o.sender))
+        uv_run(&s->loop, UV_RUN_ONCE);
+    assert_int_equal(mw_store_outbox_key(s->store, "bot", "k1", take_wait, &wait), 0);
+    assert_in_range(wait, 1, 10 * 60 * 1000);
+    gw_sender_retry(o.sender);
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_string_equal(server_messages(s), "k1");
+    stop_sender(&o);
 }
 
 static void gives_up_when_refused(void **state)
@@ -305,6 +358,23 @@ static void restart_there_while_others_go(void **state)
     finds(s, "p0000000000000000000000049");
 }
 
+/* The post that the next page was asked by went for good. */
+static void restart_there_without_anchor(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 1};
+
+    leave_row(s, "k1");
+    fill(s, 7, "k1");
+    s->lose_anchor = true;
+    start_sender(s, &o);
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_int_equal(s->tries, 0);
+    assert_string_equal(o.post_id, "p0000000000000000000000007");
+    stop_sender(&o);
+}
+
 static void restart_seen_in_journal(void **state)
 {
     struct server *s = *state;
@@ -409,6 +479,71 @@ static void uploads_first(void **state)
     stop_sender(&o);
 }
 
+static void on_other_call(struct mm_result *r, void *userdata)
+{
+    ++*(int *)userdata;
+}
+
+/* That the client has too much to do for now says nothing about the file. */
+static void uploads_later(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 1};
+    int others = 0, answered = 0;
+
+    add_row(s, "k1", "post", "c",
+            "{\"message\":\"see\",\"files\":[{\"name\":\"a\",\"inline\":\"text\"}]}");
+    while (mm_call(s->client, "GET", "/other", NULL, on_other_call, &answered) == 0)
+        others++;
+    start_sender(s, &o);
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_int_equal(o.sent, 1);
+    assert_int_equal(s->uploads, 1);
+    while (answered < others)
+        uv_run(&s->loop, UV_RUN_ONCE);
+    stop_sender(&o);
+}
+
+/* What is tried again by hand goes behind what waits: also behind what is about it. */
+static void does_not_wait_for_what_is_behind(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 2};
+    struct mw_tx *tx;
+
+    add_post(s, "k1", "c");
+    add_row(s, "k2", "edit", "c", "{\"post_key\":\"k1\",\"message\":\"new\"}");
+    tx = mw_tx_new(s->store);
+    assert_int_equal(mw_tx_outbox_drop(tx, id_of(s, "k1")), 0);
+    server_commit(s, tx);
+    tx = mw_tx_new(s->store);
+    assert_int_equal(mw_tx_outbox_retry(tx, id_of(s, "k1")), 0);
+    server_commit(s, tx);
+    start_sender(s, &o);
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_int_equal(state_of(s, "k1"), MW_OUTBOX_SENT);
+    assert_int_equal(state_of(s, "k2"), MW_OUTBOX_FAILED);
+    stop_sender(&o);
+}
+
+/* The bot was removed and came back while the store stood still. */
+static void drop_of_an_earlier_life(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 1};
+
+    start_sender(s, &o);
+    gw_sender_drop_end(o.sender, 1, true);
+    add_post(s, "k1", "c");
+    gw_sender_wake(o.sender);
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_string_equal(server_messages(s), "k1");
+    stop_sender(&o);
+}
+
 /* More rows than fit into the window. */
 static void reads_on(void **state)
 {
@@ -463,15 +598,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(sends),
         TEST(survives),
+        TEST(looks_until_it_is_clear),
+        TEST(waits_ten_minutes_at_most),
         TEST(gives_up_when_refused),
         TEST(keeps_order),
         TEST(waits_for_a_server_that_is_away),
         TEST(restart_not_there),
         TEST(restart_there),
         TEST(restart_there_while_others_go),
+        TEST(restart_there_without_anchor),
         TEST(restart_seen_in_journal),
         TEST(other_kinds),
         TEST(uploads_first),
+        TEST(uploads_later),
+        TEST(does_not_wait_for_what_is_behind),
+        TEST(drop_of_an_earlier_life),
         TEST(reads_on),
         TEST(changes_account),
     };

@@ -62,6 +62,17 @@ static void answer_post(struct server *s, struct mw_httpd_request *req, const cJ
         cJSON_Delete(accept_post(s, body));
         respond_error(req, 500, "app.post.save.app_error");
         return;
+    case 'e':
+        cJSON_Delete(accept_post(s, body));
+        respond_json(req, 200, cJSON_CreateObject());
+        return;
+    case '1':
+        mw_httpd_respond(req, 501, "text/html", "<p>not here", 11);
+        return;
+    case 'w':
+        mw_httpd_add_header(req, "Retry-After", "31536000");
+        mw_httpd_respond(req, 503, "text/html", "<p>busy", 7);
+        return;
     case 'r':
         respond_error(req, 400, "api.post.create_post.root_id.app_error");
         return;
@@ -90,16 +101,14 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
                *size_text = mw_httpd_query(req, "per_page"),
                *before = mw_httpd_query(req, "before");
     int size = (int)strtol(size_text, NULL, 10), first = (int)strtol(page_text, NULL, 10) * size,
-        n = cJSON_GetArraySize(s->posts);
+        n = cJSON_GetArraySize(s->posts), i = 0;
 
     s->looks++;
-    for (int i = 0; before && i < n; i++) {
-        if (mw_streq(mw_json_str(cJSON_GetArrayItem(s->posts, n - 1 - i), "id"), before)) {
-            first += i + 1;
-            break;
-        }
-    }
-    for (int i = first; i < first + size && i < n; i++) {
+    while (before && i < n &&
+           !mw_streq(mw_json_str(cJSON_GetArrayItem(s->posts, n - 1 - i), "id"), before))
+        i++;
+    first += before ? i + 1 : 0; /* before a post that is not there is nothing */
+    for (i = first; i < first + size && i < n; i++) {
         const cJSON *post = cJSON_GetArrayItem(s->posts, n - 1 - i);
         const char *id = mw_json_str(post, "id");
 
@@ -111,6 +120,9 @@ static void answer_posts(struct server *s, struct mw_httpd_request *req)
     respond_json(req, 200, list);
     for (; s->remove_after_look; s->remove_after_look--)
         cJSON_DeleteItemFromArray(s->posts, --n);
+    if (s->lose_anchor)
+        cJSON_DeleteItemFromArray(s->posts, n - first - size + 1);
+    s->lose_anchor = false;
 }
 
 static void answer_user(struct mw_httpd_request *req, const char *id, const char *name)

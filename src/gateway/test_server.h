@@ -24,9 +24,12 @@ struct server {
     /* What to do with the coming posts, one letter each; then all are accepted:
      * o accept                          d accept, then cut the connection
      * x cut the connection              5 answer 503           6 accept, then answer 500
+     * e accept, then answer 200 without a post                     1 501 of a proxy
+     * w 503 with a Retry-After of a year
      * r 400 of the server   f 403 of the server   p 403 of a proxy   u 401   l 429 */
     const char *script;
     int remove_after_look; /* so many of the newest posts go once they were listed */
+    bool lose_anchor;      /* the last but one post goes once it was listed */
     int tries, looks, uploads, calls;
     char last_method[16], last_path[256];
     cJSON *last_body;

@@ -17,7 +17,8 @@ typedef void (*mm_progress_cb)(int64_t done, int64_t total, void *userdata);
 
 /* Uploads a local file. Up to MM_PIECE in one go, else as an upload session: after a broken
  * connection the server is asked how far it came. The body is as that of POST /files:
- * {"file_infos":[...]}. progress may be NULL. Returns 0 or a negative errno (-ENOENT ...). */
+ * {"file_infos":[...]}; MM_AMBIGUOUS: it may be there, and has to go up again. progress may be
+ * NULL. Returns 0 or a negative errno (-ENOENT ...). */
 int mm_upload_file(struct mm_client *c, const char *channel_id, const char *path,
                    const char *filename, mm_progress_cb progress, mm_cb cb,
                    void *userdata) MW_MUST_CHECK;

@@ -26,9 +26,11 @@ struct fixture {
     size_t n_stored;
     /* What to do with the coming pieces, one letter each; then all are taken:
      * o take   x cut, nothing taken   h take half, cut   5 answer 503   w (download) the wrong part
-     * n (upload) say nothing of the file at its end */
+     * n (upload) say nothing of the file at its end
+     * d (upload) take, cut, and forget the session when the file is whole */
     const char *script;
     int pieces, offsets, plain; /* requests seen */
+    bool forgotten;             /* the session */
     int progress;
     int64_t told;
     /* The end. */
@@ -52,7 +54,10 @@ static void answer_offset(struct fixture *f, struct mw_httpd_request *req)
     MW_AUTOFREE char *text = mw_asprintf("{\"file_offset\":%zu}", f->n_stored);
 
     f->offsets++;
-    respond(req, 200, text);
+    if (f->forgotten)
+        respond(req, 404, "{\"id\":\"app.upload.get.app_error\",\"message\":\"gone\"}");
+    else
+        respond(req, 200, text);
 }
 
 static void answer_piece(struct fixture *f, struct mw_httpd_request *req)
@@ -62,11 +67,12 @@ static void answer_piece(struct fixture *f, struct mw_httpd_request *req)
     const char *body = mw_httpd_body(req, &len);
 
     f->pieces++;
-    take = action == 'o' || action == 'n' ? len : action == 'h' ? len / 2 : 0;
+    take = strchr("ond", action) ? len : action == 'h' ? len / 2 : 0;
     assert_true(f->n_stored + take <= SIZE);
     memcpy(f->stored + f->n_stored, body, take);
     f->n_stored += take;
-    if (action == 'x' || action == 'h')
+    f->forgotten = action == 'd' && f->n_stored == SIZE;
+    if (strchr("xhd", action))
         mw_httpd_abort(req);
     else if (action == '5')
         respond(req, 503, "{\"id\":\"busy\",\"message\":\"busy\",\"status_code\":503}");
@@ -300,6 +306,16 @@ static void test_upload_gives_up(void **state)
     assert_int_equal(f->offsets, 2);
 }
 
+/* The file is whole, but the answer that tells it was cut: that is no refusal. */
+static void test_upload_whole_unseen(void **state)
+{
+    struct fixture *f = *state;
+
+    upload(f, "ood");
+    assert_int_equal(f->outcome, MM_AMBIGUOUS);
+    assert_int_equal(f->offsets, 1);
+}
+
 static void test_upload_without_an_end(void **state)
 {
     struct fixture *f = *state;
@@ -410,6 +426,7 @@ int main(void)
         TEST(test_upload_in_pieces),
         TEST(test_upload_goes_on),
         TEST(test_upload_gives_up),
+        TEST(test_upload_whole_unseen),
         TEST(test_upload_without_an_end),
         TEST(test_no_file),
         TEST(test_download),

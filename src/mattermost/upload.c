@@ -36,13 +36,24 @@ static void go_on(struct upload_op *u, int rc)
 
 static void send_piece(struct upload_op *u);
 
+/* A call of the session failed for good. The server forgets a session once the file is whole: when
+ * that answer was lost, the file is not refused, it only has to go up again. */
+static void fail(struct upload_op *u, struct mm_result *r)
+{
+    if (r->outcome == MM_NOT_FOUND)
+        mm_op_fail(&u->op, MM_AMBIGUOUS, -ESTALE,
+                   "the server does not know the upload any more, it has to begin again");
+    else
+        mm_op_finish(&u->op, r);
+}
+
 static void on_offset(struct mm_result *r, void *userdata)
 {
     struct upload_op *u = userdata;
     int64_t offset = mw_json_i64(r->body, "file_offset", -1);
 
     if (r->outcome != MM_OK) {
-        mm_op_finish(&u->op, r);
+        fail(u, r);
         return;
     }
     if (offset < 0 || offset > u->size) {
@@ -91,7 +102,7 @@ static void on_piece(struct mm_result *r, void *userdata)
         return;
     }
     if (r->outcome != MM_OK) {
-        mm_op_finish(&u->op, r);
+        fail(u, r);
         return;
     }
     u->failures = 0;
