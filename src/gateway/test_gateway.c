@@ -281,8 +281,11 @@ void handler_ask(struct fixture *f, const char *text)
         {"yes", "Allow", GW_ALLOW_ONCE},
         {"no", "Reject", GW_REJECT_ONCE},
     };
-    const struct gw_permission p = {
-        .title = "Do it", .details = "", .options = options, .n_options = MW_ARRAY_LEN(options)};
+    const struct gw_permission p = {.title = "Do it",
+                                    .details = "",
+                                    .options = options,
+                                    .n_options = MW_ARRAY_LEN(options),
+                                    .timeout_ms = f->ask_timeout_ms};
     const struct gw_handler_run *run = find_run(text);
 
     if (run)

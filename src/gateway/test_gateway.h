@@ -18,6 +18,7 @@ struct fixture {
     char permitted[64]; /* ids of options in the order of the decisions */
     int starts, running;
     int cancels;
+    int64_t ask_timeout_ms; /* of handler_ask; 0 = none */
 };
 
 /* cmocka fixture functions; *state is a struct fixture without a gateway. */

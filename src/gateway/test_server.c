@@ -194,7 +194,10 @@ static void on_request(struct mw_httpd_request *req, void *userdata)
         answer_posts(s, req);
     else if (mw_streq(path, "/api/v4/posts/gone"))
         respond_error(req, 404, "app.post.get.app_error");
-    else {
+    else if (s->fail_calls) {
+        s->fail_calls--;
+        respond_error(req, 503, "api.context.unavailable.app_error");
+    } else {
         s->calls++;
         respond_json(req, 200, cJSON_CreateObject());
     }

@@ -31,6 +31,7 @@ struct server {
     int remove_after_look; /* so many of the newest posts go once they were listed */
     bool lose_anchor;      /* the last but one post goes once it was listed */
     int tries, looks, uploads, calls;
+    int fail_calls; /* so many more calls that are not about new posts get 503 */
     char last_method[16], last_path[256];
     cJSON *last_body;
     char upload[4096]; /* body of the last upload */
