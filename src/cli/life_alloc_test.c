@@ -1,8 +1,9 @@
 /*
  * A whole life of the daemon, in this process, against the sandbox in another one: every allocation
  * of it fails once. The configuration is read, the gateway comes up, the bot signs in and listens,
- * a person posts, a command answers, then a script, which asks a service first; a client of the
- * socket streams and sends, all goes down.
+ * a person posts, a handler answers, then a script, which asks a service first; a client of the
+ * socket streams and sends, all goes down. Once with each type of handler that needs nothing but a
+ * shell or a small server.
  *
  * Whatever allocation fails: no crash, no leak (under AddressSanitizer), nothing hangs, and unless
  * the start itself was refused for want of memory, the person has one answer and what the client
@@ -30,8 +31,7 @@
 #include "rpc/rpc.h"
 #include "sandbox/sandbox.h"
 
-#define EVERY    "89" /* unless ALLOC_EVERY says otherwise */
-#define FASTER   20   /* waits of the daemon, so that a run with a retry does not take seconds */
+#define FASTER   20 /* waits of the daemon, so that a run with a retry does not take seconds */
 #define LIMIT_MS 60000
 
 /* Timers of ours run faster. The linker's --wrap leads here. */
@@ -185,6 +185,128 @@ static int stop_sandbox(void **state)
     return 0;
 }
 
+/* ---- The handlers' other ends ---- */
+
+static const struct kind {
+    const char *name;
+    const char *config; /* of the handler; %s is the folder, %d the port of the small server */
+    const char *script; /* FOLDER/NAME, for a program; "" = none */
+    const char *every;  /* unless ALLOC_EVERY says otherwise */
+} kinds[] = {
+    {"command",
+     "type: command, command: [/bin/sh, -c, 'echo \"re: $MATTERWIRE_TEXT\"'], env: {A: b},"
+     " env_inherit: [HOME]",
+     "", "89"},
+    {"process", "type: process, command: [/bin/sh, %s/process], attempts: 3",
+     "while read -r line; do id=${line#*'\"id\":'}; id=${id%%[!0-9]*}\n"
+     "echo \"{\\\"id\\\":$id,\\\"text\\\":\\\"re: hello\\\"}\"; done\n",
+     "307"},
+    {"acp", "type: acp, command: [/bin/sh, %s/acp], attempts: 3",
+     "say() { echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",$1}\"; }\n"
+     "while read -r line; do id=${line#*'\"id\":'}; id=${id%%[!0-9]*}; case $line in\n"
+     "*'\"initialize\"'*) say \"\\\"id\\\":$id,\\\"result\\\":{\\\"protocolVersion\\\":1}\";;\n"
+     "*'\"session/new\"'*) say \"\\\"id\\\":$id,\\\"result\\\":{\\\"sessionId\\\":\\\"s1\\\"}\";;\n"
+     "*'\"session/prompt\"'*) say '\"method\":\"session/update\",\"params\":{\"sessionId\":\"s1\","
+     "\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\","
+     "\"text\":\"re: hello\"}}}'\n"
+     "say \"\\\"id\\\":$id,\\\"result\\\":{\\\"stopReason\\\":\\\"end_turn\\\"}\";;\n"
+     "esac; done\n",
+     "307"},
+    {"http", "type: http, url: 'http://127.0.0.1:%d/', attempts: 3", "", "307"},
+    {"chat", "type: chat, url: 'http://127.0.0.1:%d/v1', model: m, attempts: 3", "", "307"},
+};
+
+static struct {
+    pid_t pid;
+    int port;
+} web;
+
+/* One request a connection; the answer is by the path. */
+static void serve(int fd)
+{
+    static const char chat[] = "{\"choices\":[{\"message\":{\"role\":\"assistant\","
+                               "\"content\":\"re: hello\"},\"finish_reason\":\"stop\"}]}",
+                      plain[] = "{\"text\":\"re: hello\"}";
+    static char in[1 << 17];
+    const char *body = NULL, *length, *text;
+    char head[256];
+    size_t len = 0;
+    ssize_t n;
+
+    while (len < sizeof(in) - 1 && (n = read(fd, in + len, sizeof(in) - 1 - len)) > 0) {
+        len += (size_t)n;
+        in[len] = '\0';
+        body = strstr(in, "\r\n\r\n");
+        length = strstr(in, "Content-Length: ");
+        if (body && length && in + len - body - 4 >= strtol(length + 16, NULL, 10))
+            break;
+    }
+    text = body && strstr(in, "/chat/completions") ? chat : plain;
+    snprintf(head, sizeof(head),
+             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             strlen(text));
+    (void)!write(fd, head, strlen(head));
+    (void)!write(fd, text, strlen(text));
+    close(fd);
+}
+
+static void start_web(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t size = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    web.port = ntohs(at.sin_port);
+    web.pid = fork();
+    assert_true(web.pid >= 0);
+    for (int peer; web.pid == 0;) {
+        peer = accept(fd, NULL, NULL);
+        if (peer >= 0)
+            serve(peer);
+    }
+    close(fd);
+}
+
+static void write_scripts(void)
+{
+    for (size_t i = 0; i < MW_ARRAY_LEN(kinds); i++) {
+        char name[96];
+        FILE *f;
+
+        snprintf(name, sizeof(name), "%s/%s", sandbox.folder, kinds[i].name);
+        f = fopen(name, "w");
+        assert_non_null(f);
+        fputs(kinds[i].script, f);
+        assert_int_equal(fclose(f), 0);
+    }
+}
+
+static int start_all(void **state)
+{
+    start_web();
+    start_sandbox(state);
+    write_scripts();
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    kill(web.pid, SIGTERM);
+    waitpid(web.pid, NULL, 0);
+    for (size_t i = 0; i < MW_ARRAY_LEN(kinds); i++) {
+        char name[96];
+
+        snprintf(name, sizeof(name), "%s/%s", sandbox.folder, kinds[i].name);
+        unlink(name);
+    }
+    return stop_sandbox(state);
+}
+
 /* ---- One life ---- */
 
 struct life {
@@ -279,10 +401,22 @@ static const char *ask(struct life *w, const char *request)
     }
 }
 
-static void prepare(struct life *w)
+static void write_handler(const struct kind *k, char *ret, size_t size)
+{
+    const char *at = strchr(k->config, '%');
+
+    if (!at)
+        snprintf(ret, size, "%s", k->config);
+    else if (at[1] == 's')
+        snprintf(ret, size, "%.*s%s%s", (int)(at - k->config), k->config, sandbox.folder, at + 2);
+    else
+        snprintf(ret, size, "%.*s%d%s", (int)(at - k->config), k->config, web.port, at + 2);
+}
+
+static void prepare(struct life *w, const struct kind *k)
 {
     static unsigned lives;
-    char path[96], body[256];
+    char path[96], body[256], handler[512];
 
     snprintf(body, sizeof(body),
              "{\"team_id\":\"%s\",\"name\":\"life-%u\",\"display_name\":\"x\",\"type\":\"O\"}",
@@ -293,6 +427,7 @@ static void prepare(struct life *w)
     snprintf(body, sizeof(body), "{\"user_id\":\"%s\"}", sandbox.bot_id);
     assert_int_equal(call("POST", path, body), 201);
     snprintf(w->socket, sizeof(w->socket), "%s/socket", sandbox.folder);
+    write_handler(k, handler, sizeof(handler));
     snprintf(w->config, sizeof(w->config),
              "bots:\n"
              "  - name: b\n"
@@ -306,14 +441,13 @@ static void prepare(struct life *w)
              "    routes:\n"
              "      - {when: text == 'to the script', handler: script}\n"
              "handlers:\n"
-             "  echo: {type: command, command: [/bin/sh, -c, 'echo \"re: $MATTERWIRE_TEXT\"'],"
-             " env: {A: b}, env_inherit: [HOME]}\n"
+             "  echo: {%s}\n"
              "  script: {type: lua, script: %s/s.lua, attempts: 3, http_hosts: ['127.0.0.1:%d']}\n"
              "daemon:\n"
              "  database: %s/state.db\n"
              "  socket: %s\n",
-             sandbox.port, sandbox.token, w->channel, sandbox.folder, sandbox.port, sandbox.folder,
-             w->socket);
+             sandbox.port, sandbox.token, w->channel, handler, sandbox.folder, sandbox.port,
+             sandbox.folder, w->socket);
 }
 
 static int come_up(struct life *w)
@@ -436,7 +570,7 @@ static int life(void *userdata)
     int r;
 
     w = (struct life){.client = -1, .until = mw_clock_mono() + LIMIT_MS};
-    prepare(&w);
+    prepare(&w, userdata);
     assert_int_equal(uv_loop_init(&w.loop), 0);
     r = come_up(&w);
     if (r == 0)
@@ -455,20 +589,24 @@ static int life(void *userdata)
 
 static void test_life(void **state)
 {
+    const struct kind *k = *state;
     const char *every = getenv("ALLOC_EVERY");
     unsigned n;
 
     mw_log_setup(every ? MW_LOG_DEBUG : MW_LOG_ERROR, MW_LOG_AUTO);
-    mw_alloc_fail_every((unsigned)atoi(every ? every : EVERY));
-    n = mw_alloc_fail_each(MW_ALLOC_FAIL_ONCE, life, NULL, 0);
-    print_message("%u allocations failed\n", n);
-    assert_true(n > 20);
+    mw_alloc_fail_every((unsigned)atoi(every ? every : k->every));
+    n = mw_alloc_fail_each(MW_ALLOC_FAIL_ONCE, life, (void *)k, 0);
+    print_message("%s: %u allocations failed\n", k->name, n);
+    assert_true(n > 5);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_life)};
+    struct CMUnitTest tests[MW_ARRAY_LEN(kinds)];
 
+    for (size_t i = 0; i < MW_ARRAY_LEN(kinds); i++)
+        tests[i] = (struct CMUnitTest){
+            .name = kinds[i].name, .test_func = test_life, .initial_state = (void *)&kinds[i]};
     mw_ignore_sigpipe();
-    return cmocka_run_group_tests(tests, start_sandbox, stop_sandbox);
+    return cmocka_run_group_tests(tests, start_all, stop_all);
 }
