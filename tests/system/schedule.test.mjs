@@ -5,6 +5,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '../lib/client.mjs';
 import { Daemon, botConfig } from '../lib/daemon.mjs';
 import { Server, World } from '../lib/server.mjs';
 
@@ -152,5 +153,59 @@ describe('schedules', options, () => {
     const channel = await world.newChannel(name);
     assert.equal((await daemon.cli('reload')).code, 0);
     assert.equal((await hears('found it')).channel_id, channel.id);
+  });
+
+  test('a time that waits for its channel over a kill -9 was missed: made up for once, or left out', async (t) => {
+    const clock = await clockFor(t);
+    const name = `c${Math.random().toString(36).slice(2, 10)}`;
+    const channel = `${world.team.name}/${name}`;
+    const daemon = await daemonFor(t, clock, [
+      { name: 'late', text: 'found it at last', channel, missed: 'once' },
+      { name: 'never', text: 'never found', channel, missed: 'skip' },
+    ]);
+    const notFound = 'the channel of a schedule cannot be found, trying again each minute';
+    await setClock(daemon, clock, clock.slot - 1000);
+    await daemon.logged(notFound, (e) => e.route === 'late');
+    await daemon.logged(notFound, (e) => e.route === 'never');
+    const before = await schedules(daemon);
+    assert.deepEqual([before.late.waiting, before.never.waiting], [clock.slot, clock.slot]);
+    await daemon.kill();
+    await daemon.start();
+    await daemon.logged('a time of a schedule was missed and is left out', (e) => e.route === 'never');
+    await daemon.logged(notFound, (e) => e.route === 'late'); // nobody asks while people come into the channel
+    const made = await world.newChannel(name);
+    assert.equal((await daemon.cli('reload')).code, 0);
+    assert.equal((await hears('found it at last')).channel_id, made.id);
+    const { late, never } = await schedules(daemon);
+    assert.deepEqual([late.last, late.waiting, never.last, never.waiting], [clock.slot, undefined, undefined, undefined]);
+    await daemon.restart();
+    assert.equal((await posted('found it at last')).length, 1);
+    assert.equal((await posted('never found')).length, 0);
+  });
+
+  test('a time that waits for a free place over a kill -9 is answered once', async (t) => {
+    const clock = await clockFor(t);
+    const common = { schedule: clock.schedule, timezone: 'UTC', channel: `${world.team.name}/${world.channel.name}`, handler: 'slow', missed: 'skip' };
+    const daemon = await Daemon.start({
+      bots: [botConfig(world, bot, {
+        handler: 'echo',
+        routes: [{ ...common, name: 'one', prompt: 'first' }, { ...common, name: 'two', prompt: 'second' }],
+      })],
+      handlers: { slow: { type: 'command', command: ['./slow'], concurrency: 1 }, echo: { type: 'command', command: ['./echo'] } },
+    }, {
+      scripts: { slow: 'while [ ! -e go ]; do sleep 0.1; done; printf "waited: %s" "$MATTERWIRE_TEXT"', echo: 'printf "re: %s" "$MATTERWIRE_TEXT"' },
+      env: clock.env,
+    });
+    t.after(() => daemon.close());
+    await setClock(daemon, clock, clock.slot - 1000);
+    await eventually(async () => assert.equal((await daemon.cli('status', '--json')).json.tasks.pending, 2));
+    await daemon.kill();
+    await writeFile(path.join(daemon.folder, 'go'), '');
+    await daemon.start();
+    await hears('waited: first');
+    await hears('waited: second');
+    await daemon.restart();
+    assert.equal((await posted('waited: first')).length, 1);
+    assert.equal((await posted('waited: second')).length, 1);
   });
 });
