@@ -304,7 +304,7 @@ void gw_bot_store_synced(struct gw_bot *bot)
     char text[32];
     struct mw_tx *tx;
 
-    if (!bot->session || bot->state != MM_SESSION_ONLINE)
+    if (!bot->session || bot->broken || bot->state != MM_SESSION_ONLINE)
         return;
     mm_session_get_stats(bot->session, &st);
     if (st.synced_at <= bot->synced_stored)
@@ -366,8 +366,9 @@ static void connect_failed(struct gw_bot *bot, struct mw_error *err)
            "the bot could not be started", MW_F_STR("bot", bot->name),
            MW_F_STR("reason", mw_error_text(err)));
     (void)!mw_str_set(&bot->reason, mw_error_text(err));
-    if (err->code == -ENOMEM || err->code == -EIO)
-        mw_timer_start(bot->timer, RESTART_MS * 5);
+    /* Most of it passes: no memory or descriptor left, a locked database, a certificate that is
+     * just being replaced. */
+    mw_timer_start(bot->timer, RESTART_MS * 5);
 }
 
 void gw_bot_connect(struct gw_bot *bot)

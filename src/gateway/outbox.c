@@ -140,9 +140,10 @@ void gw_sender_pump(struct gw_sender *s)
         if (!r->busy && !r->dropping)
             next = MW_MIN(next, r->unrecorded ? r->due : MW_MAX(r->due, s->hold_until));
     }
-    if (next == INT64_MAX && s->more && !s->active)
-        mw_timer_start(s->timer, 1000); /* rows could not be loaded, so nothing else comes back */
-    else if (next == INT64_MAX || s->active >= s->parallel)
+    /* Rows that could not be loaded do not wait for those that could. */
+    if (s->more && !s->drops && s->rows < (s->window + 1) / 2)
+        next = MW_MIN(next, now + 1000);
+    if (next == INT64_MAX || s->active >= s->parallel)
         mw_timer_stop(s->timer);
     else if (next > now)
         mw_timer_start(s->timer, next - now);

@@ -570,12 +570,16 @@ static int64_t fetched_mark(const struct mm_catchup *cu, const char *id)
     return mark ? *mark : 0;
 }
 
-/* Decides what the channel needs. Returns true when it has to be asked for posts. */
-static bool judge(struct mm_catchup *cu, struct channel *ch)
+/* Decides what the channel needs. Returns 1 when it has to be asked for posts, 0, or a negative
+ * errno: the position cannot be read. */
+static int judge(struct mm_catchup *cu, struct channel *ch)
 {
     int64_t floor = cu->p.floor;
+    int r = cu->p.ops->position(ch->id, &ch->pos, cu->p.userdata);
 
-    ch->known = cu->p.ops->position(ch->id, &ch->pos, cu->p.userdata) == 0;
+    if (r < 0)
+        return r;
+    ch->known = r == 0;
     if (!ch->known)
         ch->pos = (struct mw_position){0};
     ch->seen_at = ch->pos.seen_at;
@@ -643,6 +647,7 @@ static void start_channels(struct mm_catchup *cu, const cJSON *answer)
 {
     size_t n = (size_t)cJSON_GetArraySize(answer), posts = 0, rest = n;
     const cJSON *item;
+    int needs;
 
     cu->listed = true;
     cu->channels = calloc(n + 1, sizeof(*cu->channels));
@@ -662,8 +667,17 @@ static void start_channels(struct mm_catchup *cu, const cJSON *answer)
         ch.last_post_at = read.last_post_at;
         ch.create_at = read.create_at;
         mw_backoff_init(&ch.backoff, RETRY_MIN_MS, RETRY_MAX_MS, INT64_MAX);
+        needs = judge(cu, &ch);
+        if (needs < 0) {
+            MW_AUTOERROR err = MW_ERROR_INIT;
+
+            mw_error_set(&err, needs, "the position in channel %s cannot be read: %s", ch.id,
+                         strerror(-needs));
+            end(cu, MM_UNREACHABLE, &err, -1);
+            return;
+        }
         /* From the front those with new posts, from the back the others. */
-        if (judge(cu, &ch))
+        if (needs)
             cu->channels[posts++] = ch;
         else
             cu->channels[--rest] = ch;

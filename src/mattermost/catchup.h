@@ -47,6 +47,7 @@ struct mm_catchup_result {
 };
 
 struct mm_catchup_ops {
+    /* Returns 0, 1 when the owner has never seen the channel, or a negative errno. */
     int (*position)(const char *channel_id, struct mw_position *ret, void *userdata);
     /* Takes the item over. */
     void (*on_item)(struct mm_item *item, void *userdata);

@@ -11,7 +11,7 @@ struct run {
     struct mm_normaliser normaliser;
     struct mw_map fetched, given;
     struct mw_position ops, dev;
-    bool known;
+    bool known, unreadable;
     struct mm_catchup *cu;
     struct mm_catchup_params p;
     unsigned items, news, covered, posts_done, ended, skipped, malformed;
@@ -25,6 +25,8 @@ static int on_position(const char *channel_id, struct mw_position *ret, void *us
     struct run *r = userdata;
 
     *ret = strcmp(channel_id, OPS) == 0 ? r->ops : r->dev;
+    if (r->unreadable)
+        return -EIO;
     return r->known ? 0 : 1;
 }
 
@@ -171,6 +173,25 @@ static void test_over_the_cap_behind_one_post(void **state)
 static void test_one_millisecond_over_pages(void **state)
 {
     missed(*state, 5, 1500, 450);
+}
+
+/* A position that cannot be read is not one that is not there: that would pass over the gap. */
+static void test_unreadable_position(void **state)
+{
+    struct run *r = *state;
+
+    flood(r->f, 10, fake_now(r->f) - 10000000, 1);
+    r->ops = at(&r->f->posts[2]);
+    r->unreadable = true;
+    run(r);
+    assert_int_equal(r->ended, 1);
+    assert_int_not_equal(r->outcome, MM_OK);
+    assert_int_equal(r->covered, 0);
+    r->unreadable = false;
+    run(r);
+    assert_int_equal(r->outcome, MM_OK);
+    for (size_t i = 3; i < 10; i++)
+        assert_non_null(mw_map_get(&r->given, r->f->posts[i].id));
 }
 
 static void test_unknown_anchor(void **state)
@@ -324,6 +345,7 @@ int main(void)
         TEST(test_over_the_cap_behind_two_posts),
         TEST(test_over_the_cap_behind_one_post),
         TEST(test_one_millisecond_over_pages),
+        TEST(test_unreadable_position),
         TEST(test_unknown_anchor),
         TEST(test_server_that_stands_still),
         TEST(test_refused_channel_is_skipped),

@@ -36,7 +36,8 @@ struct mm_session_ops {
      * what is new (mw_tx_observed_post). Events are valid during the call. */
     void (*on_event)(struct mm_session *s, const struct mw_event *ev, bool observed,
                      int64_t deleted_at, void *userdata);
-    /* Returns 0, or 1 when the owner has never seen the channel. */
+    /* Returns 0, 1 when the owner has never seen the channel, or a negative errno: then the session
+     * connects anew. */
     int (*position)(struct mm_session *s, const char *channel_id, struct mw_position *ret,
                     void *userdata);
     /* Everything in the channel up to seen_at has been given to on_event by paging. */

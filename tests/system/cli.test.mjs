@@ -356,6 +356,19 @@ describe('usage, configuration and the daemon', () => {
     await daemon.state('helper', 'waiting');
   });
 
+  test('a bot that could not be started is tried again', async (t) => {
+    const daemon = await Daemon.prepare({ bots: [] });
+    t.after(() => daemon.close());
+    const file = path.join(daemon.folder, 'ca.pem');
+    const ca = { ca_file: file };
+    await daemon.configure({ bots: [botConfig({ ...world, url: 'https://127.0.0.1:1' }, bot, { tls: ca })] });
+    await writeFile(file, 'not a certificate');
+    await daemon.start({ online: false });
+    await daemon.logged('the bot could not be started');
+    await writeFile(file, tls.rootCertificates[0]);
+    await daemon.state('helper', 'waiting');
+  });
+
   test('a server that is down is waited for, and doctor names it', async (t) => {
     const holder = net.createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => holder.on('listening', resolve));
