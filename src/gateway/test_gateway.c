@@ -176,6 +176,8 @@ static void on_run(void *userdata)
     struct gw_handler_run *run = userdata;
     const char *text = run->ev->text;
 
+    if (mw_streq(text, "stubborn"))
+        return;
     if (run->canceled)
         run_end(run, GW_HANDLER_CANCELED, NULL);
     else if (mw_starts_with(text, "say "))

@@ -90,10 +90,10 @@ static bool is_done(const struct gw_turn_run *t)
     return !t->again && t->end != GW_HANDLER_CANCELED;
 }
 
-/* A person wants no more of it, whatever else the handler came to. */
+/* Nobody wants more of it, whatever else the handler came to. */
 static void end_by_wish(struct gw_turn_run *t)
 {
-    if (t->why == GW_WHY_STOPPED && t->end != GW_HANDLER_ANSWERED)
+    if ((t->why == GW_WHY_STOPPED || t->why == GW_WHY_SUPERSEDED) && t->end != GW_HANDLER_ANSWERED)
         t->end = GW_HANDLER_EMPTY;
 }
 
@@ -464,6 +464,15 @@ static void held_up(struct gw_turn_run *t, const char *reason)
     give_back(t);
 }
 
+static const struct gw_task *last_task(const struct gw_turn_run *t)
+{
+    const struct gw_task *task = t->c->head;
+
+    for (unsigned i = 1; i < t->n_tasks; i++)
+        task = task->next;
+    return task;
+}
+
 static void run(struct gw_turn_run *t)
 {
     struct gw_handler *h = t->h;
@@ -505,6 +514,8 @@ static void run(struct gw_turn_run *t)
     t->started_at = mw_clock_now();
     mw_timer_start(t->limit, t->timeout_ms);
     typing(t);
+    if (t->c->tail != last_task(t))
+        gw_turn_interrupt(t); /* the next message came while it was prepared */
 }
 
 static void on_files(int error, void *userdata)

@@ -129,6 +129,25 @@ static void stop_between_attempts(void **state)
     assert_int_equal(task_count(f, MW_TASK_DROPPED) + task_count(f, MW_TASK_DONE), 2);
 }
 
+/* The next message comes before the handler was started, or while it calls its stop a failure. */
+static void the_next_message_interrupts(void **state)
+{
+    struct fixture *f = *state;
+
+    f->config = CONFIG("    interrupt: cancel\n", ", attempts: 3");
+    gateway_start(f);
+    say_directly(f, "p1", "", "hang");
+    say_directly(f, "p2", "", "stubborn");
+    say_directly(f, "p3", "", "say hello");
+    WAIT_FOR(f, f->cancels == 2);
+    assert_string_equal(f->started, "hang stubborn");
+    handler_end(f, "stubborn", GW_HANDLER_FAILED, NULL);
+    WAIT_FOR(f, task_count(f, MW_TASK_DONE) == 3);
+    WAIT_FOR(f, outbox_count(f, MW_OUTBOX_SENT) == 1);
+    assert_string_equal(server_messages(f->s), "hello");
+    assert_string_equal(f->started, "hang stubborn say hello");
+}
+
 /* ---- Previews ---- */
 
 static void given_up_is_seen(void **state)
@@ -302,6 +321,7 @@ int main(void)
         TEST(stop_leaves_the_line),
         TEST(stop_is_final),
         TEST(stop_between_attempts),
+        TEST(the_next_message_interrupts),
         TEST(given_up_is_seen),
         TEST(preview_refused),
         TEST(preview_of_an_ephemeral_answer),
