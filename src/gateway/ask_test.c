@@ -92,6 +92,7 @@ static void what_decides(void **state)
     for (size_t i = 0; i < MW_ARRAY_LEN(rows); i++) {
         MW_AUTOFREE char *post = mw_asprintf("p%zu", i), *id = mw_asprintf("said%zu", i);
         MW_AUTOFREE char *reaction = mw_asprintf("said%zu/r", i);
+        struct question q;
         struct mw_event ev;
         int64_t done = task_count(f, MW_TASK_DONE), waits;
 
@@ -102,8 +103,7 @@ static void what_decides(void **state)
         WAIT_FOR(f, sent(f, post, task, 1, ""));
         ev = a_post(id, rows[i].root ? rows[i].root : post, rows[i].text);
         if (rows[i].emoji) {
-            struct question q = find(f, post, task, 1, "");
-
+            q = find(f, post, task, 1, "");
             ev = a_post(reaction, "", rows[i].emoji);
             ev.kind = MW_EVENT_REACTION_ADDED;
             ev.post_id = q.post_id;

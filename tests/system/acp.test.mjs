@@ -25,14 +25,14 @@ after(async () => {
   await server?.close();
 });
 
-// A daemon with such an agent. `options` are the agent's, `more` the handler's.
-async function start(t, options = {}, more = {}) {
+// A daemon with such an agent. `options` are the agent's, `more` the handler's, `others` the bot's.
+async function start(t, options = {}, more = {}, others = {}) {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'matterwire-agent-'));
   const handler = {
     type: 'acp', command: [process.execPath, agentPath], approval: 'reject',
     env: { AGENT_FOLDER: folder, AGENT_OPTIONS: JSON.stringify(options) }, concurrency: 20, ...more,
   };
-  const daemon = await Daemon.start({ bots: [botConfig(world, bot, { handler: 'agent' })], handlers: { agent: handler }, daemon: { files: { download: 'all' } } });
+  const daemon = await Daemon.start({ bots: [botConfig(world, bot, { handler: 'agent', ...others })], handlers: { agent: handler }, daemon: { files: { download: 'all' } } });
   t.after(async () => {
     await daemon.close();
     await rm(folder, { recursive: true, force: true });
@@ -385,6 +385,18 @@ describe('limits and permissions', () => {
     await ann.rest.addReaction(ann.user.id, asked.id, 'white_check_mark');
     await says(post, 'outcome: selected yes');
     await edited(asked, /Allow\*\* by @/);
+  });
+
+  test('approval: ask, and only those who may trigger the agent decide', async (t) => {
+    const { notes } = await start(t, {}, { approval: 'ask' }, { allowed_users: [`@${ann.user.username}`] });
+    const { post } = await ask('permission');
+    const asked = await question(post);
+    await bob.rest.addReaction(bob.user.id, asked.id, 'white_check_mark');
+    await bob.post(world.channel, 'allow', { root_id: post.id });
+    await ann.post(world.channel, 'reject', { root_id: post.id });
+    await says(post, 'outcome: selected no');
+    await edited(asked, new RegExp(`Reject\\*\\* by @${ann.user.username}`));
+    assert.deepEqual((await notes()).filter((n) => n.startsWith('outcome')), ['outcome selected no']);
   });
 
   test('approval: ask, and nobody decides: rejected', async (t) => {
