@@ -279,6 +279,22 @@ static void on_timer(void *userdata)
 
 /* ---- Interface ---- */
 
+/* A new bot handles what comes from now on, not what a journal may hold already. Committed in front
+ * of all that; nobody waits for it, because the bot may be given up before it is put into force. */
+static int begin_here(struct gw_dispatch *d)
+{
+    struct gw *gw = d->bot->gw;
+    struct mw_tx *tx = mw_tx_new(gw->store);
+
+    d->cursor = mw_store_last_event_id(gw->store);
+    if (!tx || mw_tx_cursor(tx, d->consumer, d->cursor)) {
+        mw_tx_free(tx);
+        return -ENOMEM;
+    }
+    mw_tx_commit(tx, NULL, NULL);
+    return 0;
+}
+
 int gw_dispatch_new(struct gw_bot *bot, struct gw_dispatch **ret, struct mw_error *err)
 {
     struct gw_dispatch *d = calloc(1, sizeof(*d));
@@ -296,15 +312,9 @@ int gw_dispatch_new(struct gw_bot *bot, struct gw_dispatch **ret, struct mw_erro
         return mw_error_set(err, -ENOMEM, "out of memory");
     }
     rc = mw_store_cursor(bot->gw->store, d->consumer, &d->cursor);
+    if (rc == 1)
+        rc = begin_here(d);
     d->stored = d->cursor;
-    if (rc == 1) {
-        /* A new bot handles what comes from now on, not what a journal may hold already. */
-        struct mw_tx *tx = mw_tx_new(bot->gw->store);
-
-        rc = tx ? store_cursor(d, tx, mw_store_last_event_id(bot->gw->store)) : -ENOMEM;
-        if (rc)
-            mw_tx_free(tx);
-    }
     if (rc) {
         gw_dispatch_free(d);
         return mw_error_set(err, rc, "the position of bot \"%s\" could not be read", bot->name);
