@@ -373,6 +373,7 @@ static const char *ask(struct life *w, const char *request)
 {
     for (;;) {
         const char *line = NULL;
+        bool pending;
         size_t from;
 
         if (w->client < 0)
@@ -392,11 +393,13 @@ static const char *ask(struct life *w, const char *request)
         }
         if (line && strstr(line, "\"result\""))
             return line;
+        pending = line && strstr(line, "\"reason\":\"pending\"");
         if (!line)
             hang_up(w);
-        else if (!strstr(line, "memory") && !strstr(line, "\"reason\":\"pending\""))
+        else if (!strstr(line, "memory") && !pending)
             fail_msg("%s", line);
-        assert_true(mw_alloc_fail_hit());
+        /* On a busy machine something is pending also without a failure. */
+        assert_true(pending || mw_alloc_fail_hit());
         turn(w);
     }
 }
