@@ -68,6 +68,7 @@ static int add_row(struct mw_tx *tx, const struct gw_post *post, size_t n, size_
     if (!key || !payload || mw_json_add_str(payload, "message", message) ||
         mw_json_add_str(payload, "root_id", post->root_id) ||
         mw_json_add_i64(payload, "parts", (int64_t)parts) ||
+        (n && mw_json_add_i64(payload, "part", (int64_t)n)) ||
         (post->props && mw_json_add(payload, "props", cJSON_Duplicate(post->props, true))) ||
         (n + 1 == parts && add_files(payload, post, inline_text)))
         return -ENOMEM;

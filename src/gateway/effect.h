@@ -4,7 +4,8 @@
  *
  * Payloads (JSON objects in the outbox):
  *   post             {"message", "root_id"?, "props"?, "files"?: [{"name", "path" | "inline"}],
- *                     "file_ids"?: [...] (uploaded so far)}
+ *                     "file_ids"?: [...] (uploaded so far), "parts"?: of how many the message
+ *                     is, "part"?: which one this is, from 1 on; not in the first}
  *   edit             {"post_id", "message"?, "props"?}
  *   delete           {"post_id"}
  *   reaction_add     {"post_id", "emoji_name"}

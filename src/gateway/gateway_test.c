@@ -243,6 +243,41 @@ static void tells_why_it_does_not_send(void **state)
     cJSON_Delete(r.result);
 }
 
+/* The parts of a long message have keys, too: nobody else's message goes for one of them. */
+static void keys_of_parts_are_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct reply r = {0};
+    MW_AUTOBUF text = {0};
+
+    gateway_start(f);
+    for (int i = 0; i < 900; i++)
+        mw_buf_puts(&text, "words ");
+    assert_int_equal(
+        send_it(f, &(struct gw_send){.channel = CHANNEL, .text = mw_buf_str(&text), .key = "v1"},
+                &r),
+        GW_OK);
+    assert_int_equal(cJSON_GetArraySize(mw_json_arr(r.result, "post_ids")), 2);
+    assert_int_equal(
+        send_it(f, &(struct gw_send){.channel = CHANNEL, .text = "other", .key = "v1.1"}, &r),
+        GW_BAD_PARAMS);
+
+    /* The other way round: nothing of the long one is taken for sent. */
+    assert_int_equal(
+        send_it(f, &(struct gw_send){.channel = CHANNEL, .text = "one", .key = "v2.1"}, &r), GW_OK);
+    assert_int_equal(
+        send_it(f, &(struct gw_send){.channel = CHANNEL, .text = mw_buf_str(&text), .key = "v2"},
+                &r),
+        GW_BAD_PARAMS);
+    assert_int_equal(cJSON_GetArraySize(f->s->posts), 3);
+    assert_int_equal(
+        send_it(f, &(struct gw_send){.channel = CHANNEL, .text = mw_buf_str(&text), .key = "v1"},
+                &r),
+        GW_OK);
+    assert_true(mw_json_bool(r.result, "existed"));
+    cJSON_Delete(r.result);
+}
+
 static void answers_every_send_when_it_stops(void **state)
 {
     struct fixture *f = *state;
@@ -556,6 +591,7 @@ int main(void)
         TEST(catches_up_while_it_resolves),
         TEST(sends),
         TEST(tells_why_it_does_not_send),
+        TEST(keys_of_parts_are_taken),
         TEST(answers_every_send_when_it_stops),
         TEST(finds_bots),
         TEST(keeps_within_a_quota),

@@ -247,6 +247,7 @@ struct part_state {
     bool found, ended, sent, forbidden;
     char *post_id, *error;
     size_t parts;
+    bool is_part; /* of another key's message, not its first */
     char kind[32], channel_id[64], on_post[64];
 };
 
@@ -265,6 +266,7 @@ static bool read_part(const struct mw_outbox *o, void *userdata)
     snprintf(st->channel_id, sizeof(st->channel_id), "%s", o->channel_id);
     if (!mw_json_parse(o->payload, strlen(o->payload), &payload, NULL)) {
         st->parts = (size_t)MW_MAX(mw_json_i64(payload, "parts", 1), 1);
+        st->is_part = mw_json_i64(payload, "part", 0) > 0;
         st->forbidden = mw_json_bool(payload, GW_FORBIDDEN_MARK);
         snprintf(st->on_post, sizeof(st->on_post), "%s", mw_json_str_or(payload, "post_id", ""));
     }
@@ -360,6 +362,27 @@ static int effect_add(struct mw_tx *tx, struct gw_pending_send *p, const char *c
     return mw_tx_outbox_add(tx, &row);
 }
 
+static bool note_row(const struct mw_outbox *o, void *userdata)
+{
+    return false;
+}
+
+/* Has another message the key of a part of this one? Then that part would be taken for sent. */
+static bool parts_taken(const struct gw_pending_send *p)
+{
+    struct mw_store *store = p->gw->store;
+
+    if (p->parts < 2 || mw_store_outbox_key(store, p->bot->name, p->key, note_row, NULL) != 1)
+        return false;
+    for (size_t i = 1; i < p->parts; i++) {
+        MW_AUTOFREE char *key = gw_part_key(p->key, i);
+
+        if (key && mw_store_outbox_key(store, p->bot->name, key, note_row, NULL) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void commit(struct gw_pending_send *p)
 {
     struct mm_server_info info = {.max_post_chars = 4000};
@@ -404,6 +427,14 @@ static void commit(struct gw_pending_send *p)
         mw_tx_free(tx);
         p->stage = WAITING;
         answer_error(p, GW_BAD_PARAMS, "there is nothing to send: the text is empty");
+        return;
+    }
+    if (parts_taken(p)) {
+        mw_tx_free(tx);
+        p->stage = WAITING;
+        answer_error(p, GW_BAD_PARAMS,
+                     "the message is sent in parts, and their keys (KEY.1 ...) were used before: "
+                     "choose another key");
         return;
     }
     p->stage = COMMITTING;
@@ -555,10 +586,10 @@ static bool known_key(struct gw_pending_send *p)
     free(st.error);
     if (rc || !st.found)
         return false;
-    if (!mw_streq(st.kind, p->effect ? p->effect : "post")) {
-        MW_AUTOFREE char *sentence = mw_asprintf("the key \"%s\" was used before for something "
-                                                 "else (%s): choose another one",
-                                                 p->key, st.kind);
+    if (st.is_part || !mw_streq(st.kind, p->effect ? p->effect : "post")) {
+        MW_AUTOFREE char *sentence = mw_asprintf(
+            "the key \"%s\" was used before for something else (%s): choose another one", p->key,
+            st.is_part ? "a part of a message" : st.kind);
 
         p->stage = WAITING;
         answer_error(p, GW_BAD_PARAMS, sentence ? sentence : "the key was used before");
