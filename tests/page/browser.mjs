@@ -1,6 +1,7 @@
 // Debian's Chromium, with one window per person. What a page reports as an error fails the test that opened it.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
+import { patience } from '../lib/client.mjs';
 
 const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -17,7 +18,7 @@ export class Browser {
   // A window of its own (own storage). `prepare(page)` may set up routes before the page loads.
   async window(url, { hash = '', prepare, ...options } = {}) {
     const context = await this.chromium.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(patience);
     const page = await context.newPage();
     const win = { context, page, errors: [], foreign: [] };
     const own = new URL(url).host;
@@ -52,6 +53,12 @@ export const threadComposer = (page) => page.locator('.thread .composer textarea
 export async function say(page, text) {
   await composer(page).fill(text);
   await composer(page).press('Enter');
+}
+
+// Waits until the server has what was said last: a page shows it before.
+export async function sent(page, text) {
+  await postWith(page, text).waitFor();
+  await page.locator('.main .post.is-pending').waitFor({ state: 'detached' });
 }
 
 // Waits until the event socket of the page is up, so that what follows reaches it live.

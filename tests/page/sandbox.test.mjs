@@ -1,9 +1,9 @@
 // The sandbox's chat page, as a person uses it.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { Person } from '../lib/client.mjs';
+import { Person, eventually } from '../lib/client.mjs';
 import { Server, World, sandboxOnly } from '../lib/server.mjs';
-import { Browser, composer, postWith, ready, say, threadComposer } from './browser.mjs';
+import { Browser, composer, postWith, ready, say, sent, threadComposer } from './browser.mjs';
 
 let server, world, browser, bot, open;
 const windows = [];
@@ -77,7 +77,7 @@ describe('the chat page', sandboxOnly, () => {
   test("a bot's answer shows in the channel, and its thread opens beside it", async () => {
     const [a, b] = await Promise.all([open(world.ann), open(world.bob)]);
     await say(a, 'question for the bot');
-    await postWith(a, 'question for the bot').waitFor();
+    await sent(a, 'question for the bot');
     const root = Object.values((await bot.rest.getPosts(world.channel.id)).posts).find((p) => p.message === 'question for the bot');
     await bot.post(world.channel, 'the **bold** answer', { root_id: root.id });
     const preview = a.locator('.thread-summary', { hasText: 'the bold answer' });
@@ -244,8 +244,8 @@ describe('the chat page', sandboxOnly, () => {
     await postWith(page, 'something new').waitFor();
     await page.getByRole('separator', { name: 'New' }).waitFor();
     await link.locator('.count').waitFor({ state: 'detached' });
-    const { mention_count } = await world.bob.rest.getChannelMember(other.id, 'me');
-    assert.equal(mention_count, 0);
+    // The page tells the server when it has shown it.
+    await eventually(async () => assert.equal((await world.bob.rest.getChannelMember(other.id, 'me')).mention_count, 0));
 
     const direct = await world.cat.rest.createDirectChannel([world.cat.user.id, world.bob.user.id]);
     await world.cat.post(direct, 'psst');
@@ -265,7 +265,7 @@ describe('the chat page', sandboxOnly, () => {
     await page.waitForURL(new RegExp(`#${world.ann.user.username}/@${world.bot.username}$`));
     await page.keyboard.type('hello bot');
     await page.keyboard.press('Enter');
-    await postWith(page, 'hello bot').waitFor();
+    await sent(page, 'hello bot');
     const channel = await bot.rest.createDirectChannel([bot.user.id, world.ann.user.id]);
     assert.ok(Object.values((await bot.rest.getPosts(channel.id)).posts).some((p) => p.message === 'hello bot'));
     await bot.post(channel, 'hello ann');
@@ -369,7 +369,7 @@ describe('the chat page', sandboxOnly, () => {
   test('messages are reached and acted on by keyboard', async () => {
     const page = await open(world.ann);
     await say(page, 'by keyboard');
-    await page.locator('.main .post.is-pending').waitFor({ state: 'detached' });
+    await sent(page, 'by keyboard');
     await page.getByRole('log', { name: 'Messages' }).focus();
     await page.keyboard.press('ArrowUp');
     await page.keyboard.press('ArrowRight');
@@ -416,7 +416,7 @@ describe('the chat page', sandboxOnly, () => {
     broken = false;
     await post.getByRole('button', { name: 'Send again' }).click();
     await post.getByText('Not sent.').waitFor({ state: 'detached' });
-    await page.locator('.main .post.is-pending').waitFor({ state: 'detached' });
+    await sent(page, 'in bad weather');
     const all = Object.values((await world.ann.rest.getPosts(world.channel.id)).posts);
     assert.equal(all.filter((p) => p.message === 'in bad weather').length, 1);
     assert.equal(await post.count(), 1);
