@@ -13,6 +13,7 @@ export class Store {
   members = new Map(); // channel id -> own membership, with `mentions` and `unread`
   posts = new Map();
   pages = new Map(); // channel id -> {ids: Set, complete: bool}, for channels whose posts were fetched
+  coming = new Map(); // channel id -> Set of posts that events bring while its page is fetched
   threads = new Set(); // root ids whose whole thread was fetched
   typing = new Map(); // "channel/root" -> Map(user id -> timer)
   connected = false;
@@ -23,7 +24,9 @@ export class Store {
   #byRoot = null; // root id -> its replies, made when asked for
   #typingSent = new Map();
   #fetching = new Map();
-  #lastEvent = 0;
+  #lastEvent = Date.now();
+  #settle;
+  #settled = new Promise((resolve) => { this.#settle = resolve; }); // the socket is open, or cannot be opened now
 
   // changed(): something is to be drawn anew. failed(sentence): tell the person. expired(): sign in again.
   constructor(token, me, { changed, failed, expired }) {
@@ -56,6 +59,8 @@ export class Store {
       onevent: (event) => this.#onEvent(event),
       onlost: () => {
         this.connected = false;
+        this.wasConnected = true; // there is something to catch up with
+        this.#settle();
         this.touch();
       },
       onexpired: () => this.expired(),
@@ -219,10 +224,14 @@ export class Store {
     if (old?.metadata && !post.metadata) post.metadata = old.metadata;
     if (!post.root_id) post.counted_at = Math.max(post.last_reply_at || 0, old?.counted_at ?? 0, post.create_at);
     this.posts.set(post.id, post);
-    this.pages.get(post.channel_id)?.ids.add(post.id);
+    this.#addToPage(post);
     if (post.pending_post_id && post.pending_post_id !== post.id) this.posts.delete(post.pending_post_id);
     if (post.file_ids?.length && !post.metadata?.files) this.#fetchFiles(post.id);
     this.touch();
+  }
+
+  #addToPage(post) {
+    (this.pages.get(post.channel_id)?.ids ?? this.coming.get(post.channel_id))?.add(post.id);
   }
 
   #takeList(list) {
@@ -255,10 +264,17 @@ export class Store {
   }
 
   async fetchPosts(channelId) {
+    await this.#settled; // what is said behind this page comes as an event
     if (this.pages.has(channelId)) return;
-    const list = await this.api.get(`/channels/${channelId}/posts?per_page=${PAGE}`);
-    this.pages.set(channelId, { ids: new Set(), complete: !list.prev_post_id });
-    await this.#takeList(list);
+    const ids = this.coming.get(channelId) ?? new Set();
+    this.coming.set(channelId, ids);
+    try {
+      const list = await this.api.get(`/channels/${channelId}/posts?per_page=${PAGE}`);
+      this.pages.set(channelId, { ids, complete: !list.prev_post_id });
+      await this.#takeList(list);
+    } finally {
+      this.coming.delete(channelId);
+    }
     this.touch();
   }
 
@@ -320,7 +336,7 @@ export class Store {
       create_at: Date.now(), edit_at: 0, props: {}, file_ids: files.map((f) => f.id), metadata: { files },
     };
     this.posts.set(pending, post);
-    this.pages.get(channelId)?.ids.add(pending);
+    this.#addToPage(post);
     this.touch();
     await this.#deliver(post);
   }
@@ -434,6 +450,7 @@ export class Store {
     this.#lastEvent = Date.now();
     this.connected = true;
     this.wasConnected = true;
+    this.#settle();
     this.touch();
     if (!again) return;
     try {
@@ -477,7 +494,10 @@ export class Store {
     this.takePost(post);
     const channel = this.channels.get(post.channel_id);
     if (!channel) {
-      this.fetchChannel(post.channel_id).catch((error) => this.failed(error.message));
+      // What is being fetched may not count this post yet.
+      const again = this.#fetching.has(post.channel_id);
+      this.fetchChannel(post.channel_id).then(() => again && this.fetchChannel(post.channel_id))
+        .catch((error) => this.failed(error.message));
       return;
     }
     channel.last_post_at = Math.max(channel.last_post_at, post.create_at);
