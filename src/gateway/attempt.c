@@ -32,7 +32,7 @@ static struct gw_sender *leave(struct gw_row *r)
 
 static void progress(struct gw_sender *s)
 {
-    if (s->more && s->rows < s->window / 2)
+    if (gw_sender_may_load(s))
         gw_sender_load(s);
     gw_sender_pump(s);
     if (s->on_progress)

@@ -84,10 +84,25 @@ static struct gw_lane *lane_get(struct gw_sender *s, const char *key)
     return l;
 }
 
+/* A row went out of the lane. Before it runs dry, its parked rows are read again, and with them
+ * what is behind: that is known to be loaded, parked or done. */
+static void shrink(struct gw_lane *l)
+{
+    struct gw_sender *s = l->s;
+
+    s->rows--;
+    l->n--;
+    if (!l->parked_from || l->n > s->lane_rows / 2)
+        return;
+    s->loaded_id = MW_MIN(s->loaded_id, l->parked_from - 1);
+    s->more = true;
+    l->parked_from = 0;
+}
+
 void gw_lane_pop(struct gw_lane *l)
 {
     l->head = l->head->next;
-    l->s->rows--;
+    shrink(l);
     lane_unlink(l);
     lane_append(l);
     if (!l->head)
@@ -140,9 +155,8 @@ void gw_sender_pump(struct gw_sender *s)
         if (!r->busy && !r->dropping)
             next = MW_MIN(next, r->unrecorded ? r->due : MW_MAX(r->due, s->hold_until));
     }
-    /* Rows that could not be loaded do not wait for those that could. */
-    if (s->more && !s->drops && s->rows < (s->window + 1) / 2)
-        next = MW_MIN(next, now + 1000);
+    if (gw_sender_may_load(s))
+        next = MW_MIN(next, now + (s->load_failed ? 1000 : 1));
     if (next == INT64_MAX || s->active >= s->parallel)
         mw_timer_stop(s->timer);
     else if (next > now)
@@ -165,70 +179,104 @@ static void on_timer(void *userdata)
 struct loading {
     struct gw_sender *s;
     unsigned n;
-    bool failed;
+    bool full, failed;
 };
+
+static struct gw_row *row_new(const struct gw_sender *s, const struct mw_outbox *o)
+{
+    struct gw_row *r = calloc(1, sizeof(*r));
+    int64_t wait = o->not_before - mw_clock_now();
+    int rc;
+
+    if (!r)
+        return NULL;
+    r->upload_fd = -1;
+    r->id = o->id;
+    r->event_id = o->event_id;
+    r->key = strdup(o->key);
+    r->kind_name = strdup(o->kind);
+    r->channel_id = strdup(o->channel_id);
+    r->kind = gw_effect_kind_find(o->kind);
+    r->state = o->state;
+    r->attempts = o->attempts;
+    r->first_tried_at = o->first_tried_at;
+    r->unsure = o->state == MW_OUTBOX_SENDING;
+    rc = mw_json_parse(o->payload, strlen(o->payload), &r->payload, NULL);
+    if (rc || !cJSON_IsObject(r->payload))
+        r->kind = NULL;
+    /* Somebody may have set the clock since: never wait longer than a retry does. */
+    r->due = wait > 0 ? mw_clock_mono() + MW_MIN(wait, s->retry_max_ms) : 0;
+    mw_backoff_init(&r->backoff, s->retry_min_ms, s->retry_max_ms, 1);
+    if (r->key && r->kind_name && r->channel_id && rc != -ENOMEM)
+        return r;
+    gw_row_free(r);
+    return NULL;
+}
+
+/* The row is in memory already, or its lane has enough to do. */
+static bool passed_over(struct gw_lane *l, int64_t id)
+{
+    if (id <= l->loaded_id)
+        return true;
+    if (!l->parked_from && l->n >= l->s->lane_rows)
+        l->parked_from = id;
+    return l->parked_from;
+}
 
 static bool load_row(const struct mw_outbox *o, void *userdata)
 {
     struct loading *ld = userdata;
     struct gw_sender *s = ld->s;
-    struct gw_lane *l = NULL;
-    struct gw_row *r = calloc(1, sizeof(*r));
-    int64_t wait = o->not_before - mw_clock_now();
-    int rc = 0;
+    const char *key = o->conversation[0] ? o->conversation : o->channel_id;
+    struct gw_lane *l = mw_map_get(&s->lanes, key);
+    struct gw_row *r;
 
-    if (r) {
-        r->upload_fd = -1;
-        r->id = o->id;
-        r->event_id = o->event_id;
-        r->key = strdup(o->key);
-        r->kind_name = strdup(o->kind);
-        r->channel_id = strdup(o->channel_id);
-        r->kind = gw_effect_kind_find(o->kind);
-        r->state = o->state;
-        r->attempts = o->attempts;
-        r->first_tried_at = o->first_tried_at;
-        r->unsure = o->state == MW_OUTBOX_SENDING;
-        rc = mw_json_parse(o->payload, strlen(o->payload), &r->payload, NULL);
-        if (rc || !cJSON_IsObject(r->payload))
-            r->kind = NULL;
-        /* Somebody may have set the clock since: never wait longer than a retry does. */
-        r->due = wait > 0 ? mw_clock_mono() + MW_MIN(wait, s->retry_max_ms) : 0;
-        mw_backoff_init(&r->backoff, s->retry_min_ms, s->retry_max_ms, 1);
-        if (r->key && r->kind_name && r->channel_id && rc != -ENOMEM)
-            l = lane_get(s, o->conversation[0] ? o->conversation : o->channel_id);
+    ld->n++;
+    if (l && passed_over(l, o->id)) {
+        s->loaded_id = o->id;
+        return true;
     }
+    ld->full = s->rows >= s->window;
+    if (ld->full)
+        return false;
+    r = row_new(s, o);
+    l = r ? lane_get(s, key) : NULL;
     if (!l) {
         gw_row_free(r);
         ld->failed = true;
         return false;
     }
     r->lane = l;
-    if (l->tail && l->head)
+    if (l->head)
         l->tail->next = r;
     else
         l->head = r;
     l->tail = r;
+    l->n++;
     s->rows++;
-    s->loaded_id = o->id;
-    ld->n++;
+    s->loaded_id = l->loaded_id = o->id;
     return true;
+}
+
+bool gw_sender_may_load(const struct gw_sender *s)
+{
+    return s->more && !s->drops && s->rows + s->lane_rows <= s->window;
 }
 
 void gw_sender_load(struct gw_sender *s)
 {
     struct loading ld = {.s = s};
-    unsigned room = s->rows < s->window ? s->window - s->rows : 0;
     int rc;
 
-    if (!room || s->drops) {
+    if (s->rows >= s->window || s->drops) {
         s->more = true;
         return;
     }
     rc = mw_store_outbox(s->store, s->bot, 1u << MW_OUTBOX_PENDING | 1u << MW_OUTBOX_SENDING,
-                         s->loaded_id, room, load_row, &ld);
-    s->more = rc < 0 || ld.failed || ld.n == room;
-    if ((rc < 0 || ld.failed) && !mw_timer_active(s->timer))
+                         s->loaded_id, s->window, load_row, &ld);
+    s->load_failed = rc < 0 || ld.failed;
+    s->more = s->load_failed || ld.full || ld.n == s->window;
+    if (s->load_failed && !mw_timer_active(s->timer))
         mw_timer_start(s->timer, 1000);
 }
 
@@ -244,6 +292,7 @@ int gw_sender_new(uv_loop_t *loop, const struct gw_sender_params *params, struct
     s->store = params->store;
     s->parallel = params->parallel ? params->parallel : 4;
     s->window = params->window ? params->window : 500;
+    s->lane_rows = MW_MAX(s->window / 25, 1);
     s->retry_min_ms = params->retry_min_ms ? params->retry_min_ms : 500;
     s->retry_max_ms = params->retry_max_ms ? params->retry_max_ms : 30000;
     s->on_delivery = params->on_delivery;
@@ -360,7 +409,7 @@ static void take_out(struct gw_row *r)
     before->next = r->next;
     if (l->tail == r)
         l->tail = before;
-    l->s->rows--;
+    shrink(l);
 }
 
 void gw_sender_drop_end(struct gw_sender *s, int64_t id, bool dropped)

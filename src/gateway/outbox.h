@@ -35,7 +35,8 @@ struct gw_sender_params {
     struct mw_store *store; /* must outlive the sender */
     const char *bot;        /* copied */
     unsigned parallel;      /* calls under way at a time; 0 = 4 */
-    unsigned window;        /* rows in memory; 0 = 500. The rest waits in the store */
+    unsigned window;        /* rows in memory; 0 = 500. The rest waits in the store, also what is
+                             * behind the first 25th of it in one conversation */
     int64_t retry_min_ms;   /* 0 = 500 */
     int64_t retry_max_ms;   /* 0 = 30 s; a longer Retry-After is kept, up to 10 min */
     void (*on_delivery)(const struct gw_delivery *d, void *userdata);

@@ -41,6 +41,9 @@ struct gw_lane {
     struct gw_sender *s;
     char *key;
     struct gw_row *head, *tail;
+    unsigned n;          /* rows */
+    int64_t loaded_id;   /* of its rows in the store, those up to here were loaded */
+    int64_t parked_from; /* ... and those from here on are passed over; 0 = none */
 };
 
 struct gw_sender {
@@ -58,8 +61,11 @@ struct gw_sender {
     struct mw_map lanes;
     struct gw_lane *first, *last;
     unsigned rows, active;
-    int64_t loaded_id; /* rows up to here are in memory or done */
-    bool more;         /* the store has rows beyond the window */
+    unsigned
+        lane_rows;     /* in memory of one lane: those of one that is stuck leave room for others */
+    int64_t loaded_id; /* rows up to here are in memory, parked or done */
+    bool more;         /* the store has rows beyond it */
+    bool load_failed;
     bool stopped;
     unsigned drops; /* that have begun: nothing is loaded meanwhile */
     /* The server as a whole is in trouble: nothing is tried before. */
@@ -78,6 +84,8 @@ void gw_lane_pop(struct gw_lane *l);
 void gw_sender_pump(struct gw_sender *s);
 /* Fills the window from the store. */
 void gw_sender_load(struct gw_sender *s);
+/* There is something to load, and room that is worth it. */
+bool gw_sender_may_load(const struct gw_sender *s);
 
 /* ---- attempt.c ---- */
 /* Does with a row what has to be done next: look for it, upload, send, record. */

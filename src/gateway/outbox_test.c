@@ -571,6 +571,51 @@ static void reads_on(void **state)
     stop_sender(&o);
 }
 
+/* Nothing gets through in one conversation, and more waits there than fits into the window: the
+ * others go on, and it keeps its order when it can go on, too. */
+static void stuck_conversation(void **state)
+{
+    struct server *s = *state;
+    struct outcome o = {.wanted = 40};
+    const struct gw_sender_params p = {
+        .store = s->store,
+        .bot = "bot",
+        .window = 75,
+        .retry_min_ms = 1,
+        .retry_max_ms = 10,
+        .on_delivery = on_delivery,
+        .userdata = &o,
+    };
+    MW_AUTOBUF expected = {0};
+
+    s->unwanted = "no";
+    for (int i = 0; i < 200; i++) {
+        MW_AUTOFREE char *key = mw_asprintf("no%d", i);
+
+        add_post(s, key, "a");
+    }
+    assert_int_equal(gw_sender_new(&s->loop, &p, &o.sender), 0);
+    gw_sender_set_client(o.sender, s->client);
+    for (int i = 0; i < 40; i++) {
+        MW_AUTOFREE char *key = mw_asprintf("b%d", i);
+
+        add_post(s, key, "b");
+        mw_buf_printf(&expected, "%sb%d", i ? "|" : "", i);
+        gw_sender_wake(o.sender);
+    }
+    server_wait(s, &o.done);
+    assert_string_equal(server_messages(s), mw_buf_str(&expected));
+    for (int i = 0; i < 200; i++)
+        mw_buf_printf(&expected, "|no%d", i);
+    o.done = 0;
+    o.wanted = 240;
+    s->unwanted = NULL;
+    server_wait(s, &o.done);
+    finish_sender(s, &o);
+    assert_string_equal(server_messages(s), mw_buf_str(&expected));
+    stop_sender(&o);
+}
+
 /* The account goes away in the middle of a call; another one finds what the first one did. */
 static void changes_account(void **state)
 {
@@ -614,6 +659,7 @@ int main(void)
         TEST(does_not_wait_for_what_is_behind),
         TEST(drop_of_an_earlier_life),
         TEST(reads_on),
+        TEST(stuck_conversation),
         TEST(changes_account),
     };
 

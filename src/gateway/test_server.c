@@ -41,7 +41,8 @@ static cJSON *accept_post(struct server *s, const cJSON *body)
 
 static void answer_post(struct server *s, struct mw_httpd_request *req, const cJSON *body)
 {
-    char what = *s->script ? *s->script++ : 'o';
+    bool unwanted = s->unwanted && mw_starts_with(mw_json_str_or(body, "message", ""), s->unwanted);
+    char what = unwanted ? 'p' : *s->script ? *s->script++ : 'o';
 
     s->tries++;
     switch (what) {

@@ -28,6 +28,7 @@ struct server {
      * w 503 with a Retry-After of a year
      * r 400 of the server   f 403 of the server   p 403 of a proxy   u 401   l 429 */
     const char *script;
+    const char *unwanted;  /* posts that begin with this get 403 of a proxy; NULL = none */
     int remove_after_look; /* so many of the newest posts go once they were listed */
     bool lose_anchor;      /* the last but one post goes once it was listed */
     int tries, looks, uploads, calls;
