@@ -24,6 +24,7 @@ static void start_again(struct gw_bot *bot, const char *why)
     if (bot->broken)
         return;
     bot->broken = true;
+    bot->reported = 0; /* that may be lost, too */
     mw_log(bot->unrecorded ? MW_LOG_DEBUG : MW_LOG_ERROR,
            "events could not be recorded, connecting again to fetch them",
            MW_F_STR("bot", bot->name), MW_F_STR("reason", why));
@@ -304,10 +305,12 @@ void gw_bot_store_synced(struct gw_bot *bot)
     char text[32];
     struct mw_tx *tx;
 
-    if (!bot->session || bot->broken || bot->state != MM_SESSION_ONLINE)
+    if (!bot->session || bot->state != MM_SESSION_ONLINE)
         return;
     mm_session_get_stats(bot->session, &st);
-    if (st.synced_at <= bot->synced_stored)
+    if (!bot->first_at)
+        bot->first_at = st.synced_at;
+    if (bot->broken || st.synced_at <= bot->synced_stored)
         return;
     bot->synced_stored = st.synced_at;
     snprintf(text, sizeof(text), "%lld", (long long)st.synced_at);
@@ -346,6 +349,8 @@ static int open_session(struct gw_bot *bot, struct mw_error *err)
         p.baseline_ms = strtoll(synced, NULL, 10);
     /* What was stored a moment ago may not be committed yet. */
     p.baseline_ms = MW_MAX(p.baseline_ms, bot->synced_stored);
+    if (!p.baseline_ms)
+        p.baseline_ms = bot->first_at;
     rc = mm_session_new(bot->gw->loop, &p, &bot->session, err);
     if (rc)
         return rc;

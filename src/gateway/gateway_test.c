@@ -510,6 +510,21 @@ static bool last_detail(const struct mw_event *ev, void *userdata)
 
 /* The way to the server is lost: one event, not one for each try; one more when the account itself
  * is refused. */
+/* Nothing of the first session was recorded, but people saw the bot online: what they said since
+ * counts. */
+static void first_session_is_lost(void **state)
+{
+    const struct mw_event_filter filter = {.kinds = 1u << MW_EVENT_CONNECTION};
+    struct fixture *f = *state;
+    int n = 0, made = sessions_made;
+
+    session_spoils = 1;
+    gateway_start(f);
+    WAIT_FOR(f, sessions_made == made + 2);
+    assert_int_equal(session_baseline(session_of("b")), 1234567);
+    WAIT_FOR(f, (n = 0, mw_store_events(gw_store(f->gw), &filter, count_event, &n, NULL), n > 0));
+}
+
 static void notes_the_connection(void **state)
 {
     const struct mw_event_filter filter = {.kinds = 1u << MW_EVENT_CONNECTION};
@@ -598,6 +613,7 @@ int main(void)
         TEST(reads_and_acknowledges),
         TEST(reloads),
         TEST(notes_the_connection),
+        TEST(first_session_is_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,8 @@ struct gw_bot {
     int64_t since;
     int reported; /* last CONNECTION event: 0 none yet, 1 online, -1 offline, -2 unauthorized */
     int64_t synced_stored;
+    int64_t first_at; /* server time: a bot that was never online before is awake from then on, also
+                       * when nothing of its first session could be recorded; 0 = not yet */
     bool waits_for_names, waits_for_store; /* the session is paused */
 
     struct gw_names names;

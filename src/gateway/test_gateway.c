@@ -16,7 +16,7 @@ struct mm_session {
 };
 
 static struct mm_session *sessions;
-int sessions_made;
+int sessions_made, session_spoils;
 
 const char *mm_session_state_name(enum mm_session_state s)
 {
@@ -57,6 +57,12 @@ static void on_started(struct mm_result *r, void *userdata)
         return;
     }
     session_state(s, MM_SESSION_CATCHING_UP, NULL);
+    if (session_spoils > 0) {
+        const struct mw_event ev = {.bot = s->bot, .kind = -1, .channel_id = "", .user_id = ""};
+
+        session_spoils--;
+        s->p.ops->on_event(s, &ev, false, 0, s->p.userdata);
+    }
     session_state(s, MM_SESSION_ONLINE, NULL);
 }
 
@@ -110,6 +116,11 @@ struct mm_session *session_of(const char *bot)
     while (s && !mw_streq(s->bot, bot))
         s = s->next;
     return s;
+}
+
+int64_t session_baseline(const struct mm_session *s)
+{
+    return s->p.baseline_ms;
 }
 
 int session_position(struct mm_session *s, struct mw_position *ret)

@@ -50,6 +50,9 @@ void handler_ask(struct fixture *f, const char *text);
 /* The session of a bot: NULL = none. */
 struct mm_session *session_of(const char *bot);
 extern int sessions_made;
+/* So many of the coming sessions give an event that cannot be recorded before they are online. */
+extern int session_spoils;
+int64_t session_baseline(const struct mm_session *s); /* what it looks back to; 0 = now */
 void session_event(struct mm_session *s, const struct mw_event *ev);
 void session_state(struct mm_session *s, enum mm_session_state state, const char *reason);
 /* What the owner knows of CHANNEL: as the op `position`. */
