@@ -2,14 +2,20 @@
 
 #include "base/str.h"
 
-/* The server drops a second post with the same pending_post_id for 30 s; the key makes it the same
- * for every try of a row. */
-static char *pending_post_id(const char *user_id, const char *key)
+static uint64_t hash(uint64_t h, const char *s) /* FNV-1a */
 {
-    uint64_t h = 14695981039346656037ull; /* FNV-1a */
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 1099511628211ull;
+    return h;
+}
 
-    for (const char *p = key; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211ull;
+/* For 30 s the server answers a second post of the account that has the same pending_post_id with
+ * the first one, in whichever channel that is. Channel and key make it the same for every try of a
+ * row, and another one for a key that somebody else uses elsewhere. */
+static char *pending_post_id(const char *user_id, const struct gw_effect *e)
+{
+    uint64_t h = hash(hash(14695981039346656037ull, e->channel_id), e->key);
+
     return mw_asprintf("%s:%016llx", user_id, (unsigned long long)h);
 }
 
@@ -30,7 +36,7 @@ static cJSON *keyed_props(const struct gw_effect *e)
 static int call_post(struct mm_client *c, const struct gw_effect *e, mm_cb cb, void *userdata)
 {
     MW_AUTOJSON *body = cJSON_CreateObject();
-    MW_AUTOFREE char *pending = pending_post_id(mm_client_user_id(c), e->key);
+    MW_AUTOFREE char *pending = pending_post_id(mm_client_user_id(c), e);
     const cJSON *file_ids = mw_json_arr(e->payload, "file_ids");
 
     if (!body || !pending)

@@ -72,6 +72,13 @@ async function setClock(daemon, clock, at) {
 
 const hears = (text) => ann.hears((p) => p.user_id === bot.id && p.message === text, `'${text}'`);
 
+// A channel under another name until `appears`, so that everybody is in it before the daemon can find it.
+async function hiddenChannel() {
+  const channel = await world.newChannel();
+  const name = `c${Math.random().toString(36).slice(2, 10)}`;
+  return { id: channel.id, name, appears: () => server.admin.rest.patchChannel(channel.id, { name }) };
+}
+
 // What the bot has posted with this text, once everything before has been dealt with.
 async function posted(text) {
   const marker = await ann.post(world.channel, `marker ${text} ${Math.random()}`);
@@ -143,22 +150,22 @@ describe('schedules', options, () => {
 
   test('a channel that is not there is told, and tried again', async (t) => {
     const clock = await clockFor(t);
-    const name = `c${Math.random().toString(36).slice(2, 10)}`;
-    const daemon = await daemonFor(t, clock, [{ name: 'lost', text: 'found it', channel: `${world.team.name}/${name}` }]);
+    const channel = await hiddenChannel();
+    const daemon = await daemonFor(t, clock, [{ name: 'lost', text: 'found it', channel: `${world.team.name}/${channel.name}` }]);
     await setClock(daemon, clock, clock.slot - 1000);
     await daemon.logged('the channel of a schedule cannot be found, trying again each minute');
     const { lost } = await schedules(daemon);
     assert.equal(lost.waiting, clock.slot);
     assert.match(lost.problem, /\S+ \S+/);
-    const channel = await world.newChannel(name);
+    await channel.appears();
     assert.equal((await daemon.cli('reload')).code, 0);
     assert.equal((await hears('found it')).channel_id, channel.id);
   });
 
   test('a time that waits for its channel over a kill -9 was missed: made up for once, or left out', async (t) => {
     const clock = await clockFor(t);
-    const name = `c${Math.random().toString(36).slice(2, 10)}`;
-    const channel = `${world.team.name}/${name}`;
+    const hidden = await hiddenChannel();
+    const channel = `${world.team.name}/${hidden.name}`;
     const daemon = await daemonFor(t, clock, [
       { name: 'late', text: 'found it at last', channel, missed: 'once' },
       { name: 'never', text: 'never found', channel, missed: 'skip' },
@@ -172,10 +179,10 @@ describe('schedules', options, () => {
     await daemon.kill();
     await daemon.start();
     await daemon.logged('a time of a schedule was missed and is left out', (e) => e.route === 'never');
-    await daemon.logged(notFound, (e) => e.route === 'late'); // nobody asks while people come into the channel
-    const made = await world.newChannel(name);
+    await daemon.logged(notFound, (e) => e.route === 'late');
+    await hidden.appears();
     assert.equal((await daemon.cli('reload')).code, 0);
-    assert.equal((await hears('found it at last')).channel_id, made.id);
+    assert.equal((await hears('found it at last')).channel_id, hidden.id);
     const { late, never } = await schedules(daemon);
     assert.deepEqual([late.last, late.waiting, never.last, never.waiting], [clock.slot, undefined, undefined, undefined]);
     await daemon.restart();
