@@ -383,6 +383,22 @@ static void test_sign_in_401(void **state)
     FAKE_UNTIL(o->f, is(o, MM_SESSION_ONLINE));
 }
 
+/* Who we are is what keeps the bot from answering itself. */
+static void test_another_account(void **state)
+{
+    struct owner *o = *state;
+
+    go_online(o);
+    o->f->me_id = ADA;
+    fake_forget(o->f);
+    FAKE_UNTIL(o->f, o->f->me >= 3);
+    assert_false(is(o, MM_SESSION_ONLINE));
+    assert_string_equal(mm_client_user_id(o->f->client), BOT);
+    fake_say(o->f, OPS, BOB, "one", fake_now(o->f));
+    o->f->me_id = NULL;
+    expect(o, "p:bob/one ");
+}
+
 static void test_token_revoked(void **state)
 {
     struct owner *o = *state;
@@ -676,6 +692,7 @@ int main(void)
         TEST(test_upgrade_403),
         TEST(test_retry_after_has_a_bound),
         TEST(test_sign_in_401),
+        TEST(test_another_account),
         TEST(test_token_revoked),
         TEST(test_token_revoked_between_connections),
         TEST(test_resume_without_rights),

@@ -62,6 +62,11 @@ static int learn_me(struct mm_client *c, const cJSON *json, struct mw_error *err
 
     if (r < 0)
         return r;
+    /* An answer to another question, such as a confused proxy gives, must not change who we are. */
+    if (!*me.username)
+        return mw_error_set(err, -EPROTO, "the answer about the bot's account has no username");
+    if (c->user_id && !mw_streq(c->user_id, me.id))
+        return mw_error_set(err, -EPROTO, "the account behind the token is another one now");
     mm_cache_forget_users(&c->cache); /* who was renamed meanwhile, nobody told us */
     if (mw_str_set(&c->user_id, me.id) < 0 || mw_str_set(&c->user_name, me.username) < 0 ||
         mm_learn_user(c, &me) < 0)

@@ -369,7 +369,7 @@ static void on_request(struct mw_httpd_request *req, void *userdata)
         if (f->me_status)
             respond_error(req, f->me_status);
         else
-            respond_tree(req, 200, user_json(BOT));
+            respond_tree(req, 200, user_json(f->me_id ? f->me_id : BOT));
     } else if (strcmp(path, "/config/client") == 0) {
         mw_httpd_respond(req, 200, NULL, "{\"Version\":\"5.37.0\"}", 20);
     } else if (strcmp(path, "/users/me/teams") == 0) {

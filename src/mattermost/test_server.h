@@ -61,6 +61,7 @@ struct fake {
     bool mute;             /* events do not reach the socket: it is deaf */
     bool refuse_actions;   /* on a resumed connection */
     int me_status;         /* for GET /users/me; 0 = 200 */
+    const char *me_id;     /* whom that answer is about; NULL = BOT */
     int list_status;       /* for the list of channels */
     int fail_posts;        /* so many calls for posts get a 503 */
     const char *fail_in;   /* only in this channel; NULL = all */

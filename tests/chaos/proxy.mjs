@@ -43,14 +43,20 @@ export class Proxy {
       socket.setNoDelay(true);
       socket.on('error', end).on('close', end);
     }
-    client.pipe(server);
-    server.pipe(client);
-    if (this.#frozen) this.#hold(pair);
+    if (!this.#frozen) this.#flow(pair);
   }
 
-  #hold({ client, server }) {
+  // What the server says goes through `take` once the pair is to be cut.
+  #flow({ client, server, take }) {
+    client.pipe(server);
+    if (take) server.on('data', take).resume();
+    else server.pipe(client);
+  }
+
+  #hold({ client, server, take }) {
     client.unpipe(server);
     server.unpipe(client);
+    if (take) server.off('data', take);
     client.pause();
     server.pause();
   }
@@ -82,11 +88,7 @@ export class Proxy {
 
   thaw() {
     this.#frozen = false;
-    for (const { client, server, silent } of this.#pairs) {
-      if (silent) continue;
-      client.pipe(server);
-      server.pipe(client);
-    }
+    for (const pair of this.#pairs) if (!pair.silent) this.#flow(pair);
   }
 
   // The connections that are there now fall silent for good, and what is on its way in them is lost; new ones work.
@@ -99,18 +101,19 @@ export class Proxy {
 
   // The next `count` bytes to the daemon come through, then the connection ends: of whichever sends first.
   cutAfter(count) {
-    for (const { client, server } of this.#pairs) {
-      server.unpipe(client);
+    for (const pair of this.#pairs) {
+      const { client, server } = pair;
       let left = count;
-      const take = (chunk) => {
+      this.#hold(pair);
+      pair.take = (chunk) => {
         client.write(chunk.subarray(0, left));
         left -= chunk.length;
         if (left > 0) return;
-        server.off('data', take);
+        server.off('data', pair.take);
         client.destroySoon();
         server.destroy();
       };
-      server.on('data', take);
+      if (!this.#frozen && !pair.silent) this.#flow(pair);
     }
   }
 
