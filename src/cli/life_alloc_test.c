@@ -194,7 +194,8 @@ static const struct kind {
     const char *every;  /* unless ALLOC_EVERY says otherwise */
 } kinds[] = {
     {"command",
-     "type: command, command: [/bin/sh, -c, 'echo \"re: $MATTERWIRE_TEXT\"'], env: {A: b},"
+     "type: command, attempts: 3, command: [/bin/sh, -c, 'echo \"re: $MATTERWIRE_TEXT\"'], env: "
+     "{A: b},"
      " env_inherit: [HOME]",
      "", "89"},
     {"process", "type: process, command: [/bin/sh, %s/process], attempts: 3",
