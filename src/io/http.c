@@ -108,9 +108,10 @@ static void act(struct mw_http *http, curl_socket_t fd, int events)
 {
     int running;
 
-    if (curl_multi_socket_action(http->multi, fd, events, &running) != CURLM_OK) {
-        /* Memory ran out inside curl or in on_socket: curl takes no more events until all its
-         * calls are gone. */
+    if (curl_multi_socket_action(http->multi, fd, events, &running) != CURLM_OK || http->starved) {
+        /* Memory ran out inside curl, which then takes no more events until all its calls are gone;
+         * or in on_socket, and nobody watches a socket of theirs. */
+        http->starved = false;
         deliver(http);
         finish_calls(http);
         give_up(http);
@@ -169,6 +170,13 @@ static void on_timer_closed(uv_handle_t *handle)
     put_handle(handle->data);
 }
 
+/* For curl all is well: after a callback that fails it keeps pointers to calls that are gone. */
+static int starve(struct mw_http *http)
+{
+    http->starved = true;
+    return 0;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *socket_data)
 {
     struct mw_http *http = data;
@@ -185,10 +193,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
     if (!w) {
         w = calloc(1, sizeof(*w));
         if (!w)
-            return -1;
+            return starve(http);
         if (uv_poll_init_socket(http->loop, &w->poll, fd) < 0) {
             free(w);
-            return -1;
+            return starve(http);
         }
         w->poll.data = w;
         w->http = http;
@@ -200,7 +208,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
         events |= UV_READABLE;
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
-    return uv_poll_start(&w->poll, events, on_poll) < 0 ? -1 : 0;
+    return uv_poll_start(&w->poll, events, on_poll) < 0 ? starve(http) : 0;
 }
 
 /* libcurl may load GnuTLS for protocols that we never speak (RTMP, LDAP), and GnuTLS would set

@@ -16,6 +16,7 @@ struct mw_http {
     uv_timer_t timer;
     int handles; /* libuv handles that are not closed yet */
     bool freeing;
+    bool starved; /* a socket of a call is not watched: the calls are given up */
     int64_t timeout_ms;
     char *ca_file, *cert_file, *key_file, *proxy, *user_agent;
     bool insecure;
